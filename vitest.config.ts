@@ -1,0 +1,25 @@
+import { readFile } from "node:fs/promises"
+import { defineConfig } from "vitest/config"
+
+const wgslAsText = {
+  name: "wgsl-as-text",
+  async load(id: string) {
+    if (!id.endsWith(".wgsl")) return undefined
+    return `export default ${JSON.stringify(await readFile(id, "utf8"))}`
+  },
+}
+
+const project = (name: string, include: string[], timeout: number) => ({
+  plugins: [wgslAsText],
+  test: { name, include, testTimeout: timeout, hookTimeout: timeout, isolate: false, fileParallelism: name === "unit" },
+})
+
+export default defineConfig({
+  test: {
+    projects: [
+      project("unit", ["test/unit/**/*.test.ts"], 20_000),
+      project("gpu", ["test/gpu/**/*.test.ts"], 120_000),
+      project("acceptance", ["test/acceptance/**/*.test.ts"], 300_000),
+    ],
+  },
+})
