@@ -1,5 +1,5 @@
 import { readFile } from "node:fs/promises"
-import { defineConfig } from "vitest/config"
+import { defineConfig, type ViteUserConfig } from "vitest/config"
 
 const wgslAsText = {
   name: "wgsl-as-text",
@@ -14,7 +14,7 @@ const project = (name: string, include: string[], timeout: number) => ({
   test: { name, include, testTimeout: timeout, hookTimeout: timeout, isolate: false, fileParallelism: name === "unit" },
 })
 
-export default defineConfig({
+const config: ViteUserConfig = defineConfig({
   test: {
     projects: [
       project("unit", ["test/unit/**/*.test.ts"], 20_000),
@@ -23,3 +23,5 @@ export default defineConfig({
     ],
   },
 })
+
+export default config

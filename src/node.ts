@@ -1,1 +1,1 @@
-export {}
+export { openDevice, type OpenDeviceOptions } from "./node/dawn.ts"

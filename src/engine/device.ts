@@ -1,0 +1,332 @@
+import type { Kernel } from "../kernels/kernel.ts"
+import { AdapterError, DeviceLostError, OutOfMemoryError, RedlineError } from "./errors.ts"
+
+/** Facts about the adapter that a device was opened on. */
+export interface AdapterFacts {
+  readonly vendor: string
+  readonly architecture: string
+  readonly device: string
+  readonly description: string
+  /** True for a software adapter (lavapipe, SwiftShader). */
+  readonly software: boolean
+  /** Lanes of a subgroup, 0 where the adapter has none. */
+  readonly subgroupMinSize: number
+  readonly subgroupMaxSize: number
+}
+
+export interface DeviceOptions {
+  /** Says that the adapter came from an instance with validation and robustness on. */
+  readonly debug?: boolean
+}
+
+/** A storage buffer with its one owner. */
+export class GpuBuffer implements Disposable {
+  static #next = 0
+  /** Unique in the process: keys of cached bind groups are made of it. */
+  readonly id: number = GpuBuffer.#next++
+  readonly label: string
+  /** Bytes. */
+  readonly size: number
+  readonly gpu: GPUBuffer
+  readonly #onDispose: (buffer: GpuBuffer) => void
+
+  constructor(label: string, gpu: GPUBuffer, onDispose: (buffer: GpuBuffer) => void) {
+    this.label = label
+    this.size = gpu.size
+    this.gpu = gpu
+    this.#onDispose = onDispose
+  }
+
+  dispose(): void {
+    this.#onDispose(this)
+    this.gpu.destroy()
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose()
+  }
+}
+
+/** Part of a buffer, as bound to a kernel. Offsets count bytes and are multiples of 256. */
+export interface Slice {
+  readonly buffer: GpuBuffer
+  readonly offset: number
+  readonly size: number
+}
+
+export type Bindable = GpuBuffer | Slice
+
+const MAX_CACHED_PARAMETERS = 4096
+
+interface Compiled {
+  readonly id: number
+  readonly pipeline: GPUComputePipeline
+  readonly layout: GPUBindGroupLayout
+}
+
+// Features, each with its reason. All are optional: every kernel has a path without them.
+const FEATURES: readonly GPUFeatureName[] = [
+  "timestamp-query", // per-kernel times in the benchmarks
+  "subgroups", // reductions without barriers in the kernels for GPUs
+]
+
+// Limits raised from WebGPU's defaults to what the adapter has, each with its reason.
+const LIMITS = [
+  "maxStorageBufferBindingSize", // a weight larger than this is split by rows: fewer pieces, fewer dispatches
+  "maxBufferSize", // a layer's key and value cache is one buffer
+  "maxStorageBuffersPerShaderStage", // attention and sampling bind up to 8; fused kernels more
+  "maxComputeWorkgroupStorageSize", // tiles of the matrix product
+  "maxComputeInvocationsPerWorkgroup", // 256 lanes are the default; some kernels take more where they may
+  "maxComputeWorkgroupSizeX",
+] as const
+
+/** An open WebGPU device: the one owner of buffers, pipelines and bind groups. Dispose it to end the process's use of it. */
+export class Device implements Disposable {
+  readonly gpu: GPUDevice
+  readonly facts: AdapterFacts
+  readonly debug: boolean
+  readonly #pipelines = new Map<string, Compiled>()
+  readonly #bindGroups = new Map<string, GPUBindGroup>()
+  readonly #parameters = new Map<string, GpuBuffer>()
+  readonly #pending: Promise<void>[] = []
+  readonly #buffers = new Set<GpuBuffer>()
+  #lost: DeviceLostError | undefined
+  #doing = "nothing"
+  #disposed = false
+
+  private constructor(gpu: GPUDevice, facts: AdapterFacts, debug: boolean) {
+    this.gpu = gpu
+    this.facts = facts
+    this.debug = debug
+    void gpu.lost.then((info) => {
+      if (!this.#disposed) this.#lost = new DeviceLostError(`the device was lost while ${this.#doing}: ${info.message}`)
+    })
+    gpu.onuncapturederror = (event): void => {
+      const { error } = event
+      this.#pending.push(Promise.reject(new RedlineError(`WebGPU error while ${this.#doing}: ${error.message}`)))
+      this.#pending.at(-1)?.catch(() => {})
+    }
+  }
+
+  /**
+   * Opens a device on an adapter that the caller got from Dawn or from `navigator.gpu`.
+   * @throws AdapterError when the adapter only seems to compute (Dawn's null backend).
+   */
+  static async from(adapter: GPUAdapter, options: DeviceOptions = {}): Promise<Device> {
+    const facts = adapterFacts(adapter)
+    if (facts.device === "null-backend") {
+      throw new AdapterError("the adapter is Dawn's null backend, which computes nothing: choose another adapter")
+    }
+    const gpu = await adapter.requestDevice({
+      label: "redline",
+      requiredFeatures: FEATURES.filter((feature) => adapter.features.has(feature)),
+      requiredLimits: Object.fromEntries(LIMITS.map((name) => [name, adapter.limits[name]])),
+    })
+    return new Device(gpu, facts, options.debug ?? false)
+  }
+
+  /** Bytes of video memory in live buffers. */
+  get allocated(): number {
+    let bytes = 0
+    for (const buffer of this.#buffers) bytes += buffer.size
+    return bytes
+  }
+
+  /** The largest piece of a buffer that one binding takes, in bytes. */
+  get maxBinding(): number {
+    return Math.min(this.gpu.limits.maxStorageBufferBindingSize, this.gpu.limits.maxBufferSize)
+  }
+
+  /** Names what is being done, for the messages of errors that come later. */
+  doing(what: string): void {
+    this.#doing = what
+  }
+
+  /**
+   * A storage buffer of `bytes` (rounded up to 4), filled with zeros. Failures arrive at the next {@link settled}.
+   */
+  createBuffer(label: string, bytes: number, usage: GPUBufferUsageFlags = 0): GpuBuffer {
+    const size = Math.max(16, Math.ceil(bytes / 4) * 4)
+    if (size > this.gpu.limits.maxBufferSize) {
+      throw new OutOfMemoryError(
+        `${label}: ${size} bytes are more than the adapter's largest buffer (${this.gpu.limits.maxBufferSize})`,
+      )
+    }
+    this.gpu.pushErrorScope("out-of-memory")
+    const buffer = this.gpu.createBuffer({
+      label,
+      size,
+      usage: GPU_STORAGE | GPU_COPY_SRC | GPU_COPY_DST | usage,
+    })
+    this.#watch(this.gpu.popErrorScope(), (error) => {
+      const mib = (size / 2 ** 20).toFixed(1)
+      const held = (this.allocated / 2 ** 20).toFixed(0)
+      return new OutOfMemoryError(`out of GPU memory allocating ${label} (${mib} MiB, with ${held} MiB held): ${error.message}`)
+    })
+    const owned = new GpuBuffer(label, buffer, (gone) => this.#forget(gone))
+    this.#buffers.add(owned)
+    return owned
+  }
+
+  /** A buffer that holds `data`. */
+  upload(label: string, data: Float32Array | Uint32Array): GpuBuffer {
+    const buffer = this.createBuffer(label, data.byteLength)
+    this.write(buffer, data)
+    return buffer
+  }
+
+  write(buffer: GpuBuffer, data: Float32Array | Uint32Array | Uint8Array, offset = 0): void {
+    if (data.byteLength > 0) this.gpu.queue.writeBuffer(buffer.gpu, offset, data.buffer as ArrayBuffer, data.byteOffset, data.byteLength)
+  }
+
+  /** Waits until every failure so far is known and throws the first. */
+  async settled(): Promise<void> {
+    const pending = this.#pending.splice(0)
+    const results = await Promise.allSettled(pending)
+    const failed = results.find((result) => result.status === "rejected")
+    if (failed) throw failed.reason
+    if (this.#lost) throw this.#lost
+  }
+
+  /** Copies `bytes` of a buffer to the host, after all work submitted before. */
+  async read(buffer: GpuBuffer, bytes: number = buffer.size, offset = 0): Promise<ArrayBuffer> {
+    if (bytes === 0) return new ArrayBuffer(0)
+    const staging = this.gpu.createBuffer({ label: `read ${buffer.label}`, size: bytes, usage: GPU_MAP_READ | GPU_COPY_DST })
+    try {
+      const encoder = this.gpu.createCommandEncoder()
+      encoder.copyBufferToBuffer(buffer.gpu, offset, staging, 0, bytes)
+      this.gpu.queue.submit([encoder.finish()])
+      await staging.mapAsync(GPU_MAP_MODE_READ).catch((error: unknown) => {
+        throw this.#lost ?? new DeviceLostError(`reading ${buffer.label} failed while ${this.#doing}: ${String(error)}`)
+      })
+      await this.settled()
+      return staging.getMappedRange().slice(0)
+    } finally {
+      staging.destroy()
+    }
+  }
+
+  /** Compiles a kernel once and keeps it. */
+  compiled(kernel: Kernel<never>): Compiled {
+    const key = `${kernel.label}\n${JSON.stringify(kernel.constants)}\n${kernel.code}`
+    const known = this.#pipelines.get(key)
+    if (known) return known
+    const made = this.#compile(kernel)
+    this.#pipelines.set(key, made)
+    return made
+  }
+
+  /** Drops cached parameters when they grow past any steady use. Nothing may be recorded and not yet submitted. */
+  trim(): void {
+    if (this.#parameters.size < MAX_CACHED_PARAMETERS) return
+    for (const buffer of this.#parameters.values()) buffer.gpu.destroy()
+    for (const buffer of this.#parameters.values()) this.#buffers.delete(buffer)
+    this.#parameters.clear()
+    this.#bindGroups.clear()
+  }
+
+  /** The bind group of these buffers and parameters; the same objects give the same group again. */
+  bindGroup(compiled: Compiled, label: string, buffers: readonly Bindable[], parameters: readonly number[]): GPUBindGroup {
+    let key = `${compiled.id}`
+    for (const bound of buffers) key += "buffer" in bound ? `,${bound.buffer.id}:${bound.offset}:${bound.size}` : `,${bound.id}`
+    key += `|${parameters.join(",")}`
+    const known = this.#bindGroups.get(key)
+    if (known) return known
+    const all = [...buffers, this.#parameterBuffer(parameters)]
+    const group = this.gpu.createBindGroup({
+      label,
+      layout: compiled.layout,
+      entries: all.map((bound, binding) => ({ binding, resource: resourceOf(bound) })),
+    })
+    this.#bindGroups.set(key, group)
+    return group
+  }
+
+  /** Frees everything. The process can then end by itself. */
+  dispose(): void {
+    if (this.#disposed) return
+    this.#disposed = true
+    for (const buffer of this.#buffers) buffer.gpu.destroy()
+    this.#buffers.clear()
+    this.#bindGroups.clear()
+    this.gpu.destroy()
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose()
+  }
+
+  #compile(kernel: Kernel<never>): Compiled {
+    const types: GPUBufferBindingType[] = kernel.bindings.map((access) => (access === "read" ? "read-only-storage" : "storage"))
+    types.push("uniform")
+    this.gpu.pushErrorScope("validation")
+    const layout = this.gpu.createBindGroupLayout({
+      label: kernel.label,
+      entries: types.map((type, binding) => ({ binding, visibility: GPU_STAGE_COMPUTE, buffer: { type } })),
+    })
+    const pipeline = this.gpu.createComputePipeline({
+      label: kernel.label,
+      layout: this.gpu.createPipelineLayout({ label: kernel.label, bindGroupLayouts: [layout] }),
+      compute: {
+        module: this.gpu.createShaderModule({ label: kernel.label, code: kernel.code }),
+        entryPoint: "main",
+        constants: { ...kernel.constants },
+      },
+    })
+    this.#watch(this.gpu.popErrorScope(), (error) => new RedlineError(`compiling ${kernel.label}: ${error.message}`))
+    return { id: this.#pipelines.size, pipeline, layout }
+  }
+
+  /** Parameters are immutable buffers found by their content: a step that repeats writes nothing. */
+  #parameterBuffer(parameters: readonly number[]): GpuBuffer {
+    const key = parameters.join(",")
+    const known = this.#parameters.get(key)
+    if (known) return known
+    const words = new Uint32Array(Math.max(1, Math.ceil(parameters.length / 4)) * 4)
+    words.set(parameters)
+    const buffer = this.createBuffer(`parameters ${key}`, words.byteLength, GPU_UNIFORM)
+    this.write(buffer, words)
+    this.#parameters.set(key, buffer)
+    return buffer
+  }
+
+  #watch(scope: Promise<GPUError | null>, toError: (error: GPUError) => Error): void {
+    const checked = scope.then((error) => {
+      if (error) throw toError(error)
+    })
+    checked.catch(() => {}) // reported by settled()
+    this.#pending.push(checked)
+  }
+
+  #forget(buffer: GpuBuffer): void {
+    this.#buffers.delete(buffer)
+    const mention = new RegExp(`,${buffer.id}[:,|]|,${buffer.id}$`)
+    for (const key of this.#bindGroups.keys()) if (mention.test(key)) this.#bindGroups.delete(key)
+  }
+}
+
+function resourceOf(bound: Bindable): GPUBufferBinding {
+  return "buffer" in bound ? { buffer: bound.buffer.gpu, offset: bound.offset, size: bound.size } : { buffer: bound.gpu }
+}
+
+function adapterFacts(adapter: GPUAdapter): AdapterFacts {
+  const { info } = adapter
+  return Object.freeze({
+    vendor: info.vendor,
+    architecture: info.architecture,
+    device: info.device,
+    description: info.description,
+    software: info.isFallbackAdapter,
+    subgroupMinSize: info.subgroupMinSize ?? 0,
+    subgroupMaxSize: info.subgroupMaxSize ?? 0,
+  })
+}
+
+// The values of GPUBufferUsage and GPUShaderStage in the WebGPU specification: Node.js has no such globals.
+const GPU_MAP_READ = 0x1
+const GPU_COPY_SRC = 0x4
+const GPU_COPY_DST = 0x8
+const GPU_UNIFORM = 0x40
+const GPU_STORAGE = 0x80
+const GPU_STAGE_COMPUTE = 0x4
+const GPU_MAP_MODE_READ = 0x1

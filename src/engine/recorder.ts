@@ -1,0 +1,49 @@
+import type { Kernel } from "../kernels/kernel.ts"
+import type { Bindable, Device, GpuBuffer } from "./device.ts"
+
+/** Records dispatches and copies in order, then submits them as one command buffer. */
+export class Recorder {
+  readonly device: Device
+  readonly #encoder: GPUCommandEncoder
+  #pass: GPUComputePassEncoder | undefined
+
+  constructor(device: Device, label: string) {
+    this.device = device
+    device.trim()
+    this.#encoder = device.gpu.createCommandEncoder({ label })
+    device.doing(label)
+  }
+
+  /** Dispatches `kernel` over `buffers`, bound in the order of its `bindings`. */
+  run<P>(kernel: Kernel<P>, buffers: readonly Bindable[], p: P): void {
+    const grid = kernel.grid(p)
+    if (grid[0] === 0 || grid[1] === 0 || grid[2] === 0) return
+    const compiled = this.device.compiled(kernel)
+    this.#pass ??= this.#encoder.beginComputePass()
+    this.#pass.setPipeline(compiled.pipeline)
+    this.#pass.setBindGroup(0, this.device.bindGroup(compiled, kernel.label, buffers, kernel.parameters(p)))
+    this.#pass.dispatchWorkgroups(grid[0], grid[1], grid[2])
+  }
+
+  /** Copies `bytes` between buffers; offsets in bytes. */
+  copy(from: GpuBuffer, to: GpuBuffer, bytes: number, fromOffset = 0, toOffset = 0): void {
+    this.#endPass()
+    this.#encoder.copyBufferToBuffer(from.gpu, fromOffset, to.gpu, toOffset, bytes)
+  }
+
+  /** Fills a buffer with zeros. */
+  clear(buffer: GpuBuffer): void {
+    this.#endPass()
+    this.#encoder.clearBuffer(buffer.gpu)
+  }
+
+  submit(): void {
+    this.#endPass()
+    this.device.gpu.queue.submit([this.#encoder.finish()])
+  }
+
+  #endPass(): void {
+    this.#pass?.end()
+    this.#pass = undefined
+  }
+}

@@ -1,0 +1,41 @@
+import { create } from "webgpu"
+import { Device, type DeviceOptions } from "../engine/device.ts"
+import { AdapterError } from "../engine/errors.ts"
+
+export interface OpenDeviceOptions extends DeviceOptions {
+  /** Part of the adapter's name, upper or lower case; without it the fastest adapter that Dawn finds. */
+  readonly adapter?: string
+}
+
+// What Dawn is told, each with its reason. Debug mode leaves validation and robustness on.
+const FAST = [
+  "skip_validation", // encoding a dispatch takes half the time; the tests run with validation
+  "disable_robustness", // no bounds check on every load: our indices are in range by construction
+  "disable_polyfills_on_integer_div_and_mod", // we never divide by zero
+]
+const ALWAYS = [
+  "allow_unsafe_apis", // timestamps, subgroup matrices
+  "vulkan_enable_f16_on_nvidia", // otherwise NVIDIA's driver offers no f16
+]
+
+/**
+ * Opens a WebGPU device through Dawn.
+ *
+ * The instance is kept on `globalThis`: if it were collected while a device lives, the process would abort.
+ * @throws AdapterError when there is no adapter, none of that name, or the null backend alone.
+ */
+export async function openDevice(options: OpenDeviceOptions = {}): Promise<Device> {
+  const enable = [...ALWAYS, ...(options.debug ? [] : FAST)]
+  const flags = [`enable-dawn-features=${enable.join(",")}`, "disable-dawn-features=timestamp_quantization"]
+  if (options.adapter !== undefined) flags.push(`adapter=${options.adapter}`)
+  const kept = globalThis as { redlineDawn?: GPU[] }
+  const gpu = create(flags)
+  ;(kept.redlineDawn ??= []).push(gpu)
+  const adapter = await gpu.requestAdapter({ powerPreference: "high-performance" })
+  if (!adapter) {
+    const wanted = options.adapter === undefined ? "" : ` named «${options.adapter}»`
+    throw new AdapterError(`Dawn finds no WebGPU adapter${wanted}: install a Vulkan driver («npm test» says how) or choose another`)
+  }
+  return Device.from(adapter, options)
+}
+
