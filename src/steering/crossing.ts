@@ -1,0 +1,69 @@
+import { InputError, NotFiniteError } from "../engine/errors.ts"
+
+/** A point of the curve: the metric at a coefficient. */
+export interface Point {
+  readonly coefficient: number
+  readonly value: number
+}
+
+/** Where a rising metric leaves its baseline behind. Coefficients are in the vector's own units. */
+export interface Crossing {
+  /** The metric at which the text counts as broken. */
+  readonly threshold: number
+  /** The first positive coefficient at which the metric has reached the threshold; null when there is none. */
+  readonly crossing: number | null
+  /** The last coefficient before the crossing, 0 when the first positive one crosses; null when none crosses. */
+  readonly max: number | null
+  /** Where the line from `max` to `crossing` meets the threshold; null without a crossing or with an infinite metric. */
+  readonly interpolated: number | null
+  /** Why there is no crossing, or no positive coefficient below it. */
+  readonly reason?: string
+}
+
+/**
+ * The metric at which a text counts as broken: `fraction` above the baseline, of its absolute value when it is negative.
+ *
+ * @throws InputError for a fraction that is not above 0, NotFiniteError for a baseline that is no number
+ */
+export function thresholdOf(baseline: number, fraction: number): number {
+  if (!(fraction > 0 && fraction < Infinity)) {
+    throw new InputError({ where: "threshold", expected: "a fraction above 0, such as 0.2", found: `${fraction}` })
+  }
+  if (!Number.isFinite(baseline)) throw new NotFiniteError(`the metric at coefficient 0 is ${baseline}: the model itself is broken`)
+  return baseline + fraction * Math.abs(baseline)
+}
+
+/**
+ * The first crossing of a curve, walking from 0 in the direction of positive coefficients (ALERT, step 4). A metric that
+ * is not finite has crossed. Later points do not matter: a metric may fall again once repetition is predictable.
+ *
+ * @param curve in ascending order of coefficients; those below 0 and at 0 are passed over
+ * @param baseline the metric at 0
+ */
+export function findCrossing(curve: readonly Point[], baseline: number, fraction: number): Crossing {
+  const threshold = thresholdOf(baseline, fraction)
+  // With a baseline of 0 the threshold is 0 too: a metric that stays there has not risen.
+  const crossed = ({ value }: Point): boolean => !Number.isFinite(value) || (value >= threshold && value > baseline)
+  const rising = [{ coefficient: 0, value: baseline }, ...curve.filter((point) => point.coefficient > 0)]
+  const index = rising.findIndex((point, i) => i > 0 && crossed(point))
+  if (index < 0) return { threshold, crossing: null, max: null, interpolated: null, reason: whyNone(rising, threshold) }
+
+  const above = rising[index] as Point
+  const below = rising[index - 1] as Point
+  const found = { threshold, crossing: above.coefficient, max: below.coefficient, interpolated: interpolate(below, above, threshold) }
+  if (index > 1) return found
+  return { ...found, reason: `the metric crosses at once, at ${above.coefficient}, the smallest positive coefficient evaluated` }
+}
+
+function whyNone(rising: readonly Point[], threshold: number): string {
+  if (rising.length === 1) return "no positive coefficient was evaluated"
+  const last = rising.at(-1) as Point
+  const limit = Number(threshold.toPrecision(4))
+  return `the metric stays below its threshold ${limit} up to ${last.coefficient}, the largest coefficient evaluated`
+}
+
+function interpolate(below: Point, above: Point, threshold: number): number | null {
+  if (!Number.isFinite(above.value)) return null
+  const part = (threshold - below.value) / (above.value - below.value)
+  return below.coefficient + part * (above.coefficient - below.coefficient)
+}

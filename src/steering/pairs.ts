@@ -1,0 +1,51 @@
+import { InputError } from "../engine/errors.ts"
+
+/** Two texts that differ in what the steering vector shall mean. */
+export interface Pair {
+  readonly positive: string
+  readonly negative: string
+}
+
+/**
+ * The pairs of a JSONL text: an object with `positive` and `negative` on each line; blank lines are skipped, other
+ * keys ignored.
+ *
+ * @param file the name to give in errors
+ * @throws InputError naming file and line for the first line that is no such object, or when there is no pair at all
+ */
+export function parsePairs(text: string, file = "pairs"): Pair[] {
+  const pairs: Pair[] = []
+  for (const [index, line] of text.replace(/^\uFEFF/, "").split(/\r?\n/).entries()) {
+    if (line.trim() !== "") pairs.push(parseLine(line, `${file}, line ${index + 1}`))
+  }
+  if (pairs.length === 0) {
+    throw new InputError({ where: file, expected: 'a line {"positive": …, "negative": …} for each pair', found: "no pairs" })
+  }
+  return pairs
+}
+
+function parseLine(line: string, where: string): Pair {
+  const value = parseObject(line, where)
+  return { positive: side(value, "positive", where), negative: side(value, "negative", where) }
+}
+
+function parseObject(line: string, where: string): Record<string, unknown> {
+  const expected = 'a JSON object {"positive": …, "negative": …}'
+  let value: unknown
+  try {
+    value = JSON.parse(line)
+  } catch (cause) {
+    throw new InputError({ where, expected, found: `no JSON (${(cause as Error).message})` }, { cause })
+  }
+  if (typeof value !== "object" || value === null || Array.isArray(value)) {
+    throw new InputError({ where, expected, found: Array.isArray(value) ? "an array" : JSON.stringify(value) })
+  }
+  return value as Record<string, unknown>
+}
+
+function side(value: Record<string, unknown>, key: keyof Pair, where: string): string {
+  const text = value[key]
+  if (typeof text === "string" && text !== "") return text
+  const found = text === undefined ? `no key "${key}"` : text === "" ? "an empty one" : JSON.stringify(text)
+  throw new InputError({ where, expected: `a text that is not empty as "${key}"`, found })
+}
