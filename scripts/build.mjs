@@ -1,36 +1,48 @@
-// Bundles the three entry points with esbuild and, unless `--bundles` is given, writes their declarations with tsc.
+// Bundles the three entry points with esbuild and writes their declarations with tsc.
+// --bundles: the bundles alone. --if-possible: nothing, and no failure, where the dev dependencies were left out.
 import { spawnSync } from "node:child_process"
-import { chmodSync, rmSync } from "node:fs"
+import { chmodSync, existsSync, readdirSync, rmSync } from "node:fs"
 import { dirname, join } from "node:path"
 import { fileURLToPath } from "node:url"
-import { build } from "esbuild"
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..")
+const dist = join(root, "dist")
+const tsc = join(root, "node_modules", "typescript", "bin", "tsc")
 const bundlesOnly = process.argv.includes("--bundles")
-if (!bundlesOnly) rmSync(join(root, "dist"), { recursive: true, force: true })
 
-const common = {
+if (process.argv.includes("--if-possible") && !existsSync(tsc)) {
+  console.error("build: nothing built, the dev dependencies are not installed")
+  process.exit()
+}
+
+const { build } = await import("esbuild")
+// One build, so that the entry points share their chunks: an error thrown by one is `instanceof` the other's class.
+// No source maps: the bundles are not minified, and maps would double the package.
+const built = await build({
   absWorkingDir: root,
+  entryPoints: { index: "src/index.ts", node: "src/node.ts", cli: "src/cli/main.ts" },
   outdir: "dist",
   bundle: true,
   splitting: true,
   format: "esm",
+  platform: "node",
   target: "es2023",
   packages: "external",
   loader: { ".wgsl": "text" },
-  sourcemap: true,
+  metafile: true,
   logLevel: "warning",
-}
-// One build, so that the entry points share their chunks: an error thrown by one is `instanceof` the other's class.
-await build({
-  ...common,
-  platform: "node",
-  entryPoints: { index: "src/index.ts", node: "src/node.ts", cli: "src/cli/main.ts" },
 })
-chmodSync(join(root, "dist", "cli.js"), 0o755)
+chmodSync(join(dist, "cli.js"), 0o755)
+removeAllBut(Object.keys(built.metafile.outputs).map((path) => path.slice("dist/".length)))
 
 if (!bundlesOnly) {
-  const tsc = join(root, "node_modules", "typescript", "bin", "tsc")
+  rmSync(join(dist, "types"), { recursive: true, force: true })
   const done = spawnSync(process.execPath, [tsc, "-p", "tsconfig.build.json"], { cwd: root, stdio: "inherit" })
   process.exitCode = done.status ?? 1
+}
+
+/** Chunks have a hash in their name: those of earlier builds would stay for ever. */
+function removeAllBut(names) {
+  for (const name of readdirSync(dist))
+    if (name !== "types" && !names.includes(name)) rmSync(join(dist, name), { recursive: true })
 }

@@ -1,0 +1,26 @@
+// Runs a TypeScript program of this repository: node scripts/run.mjs scripts/bench.ts [arguments]
+// Node.js 20 reads no TypeScript, and no Node.js reads .wgsl, so the program is bundled first.
+import { join, parse, resolve } from "node:path"
+import { fileURLToPath, pathToFileURL } from "node:url"
+import { build } from "esbuild"
+
+const [program, ...args] = process.argv.slice(2)
+if (program === undefined) throw new Error("run.mjs: expected a .ts file as first argument, found none")
+
+const root = fileURLToPath(new URL("..", import.meta.url))
+const bundle = join(root, "node_modules", ".cache", "redline", `${parse(program).name}.mjs`)
+await build({
+  entryPoints: [resolve(program)],
+  outfile: bundle,
+  bundle: true,
+  format: "esm",
+  platform: "node",
+  target: "es2023",
+  packages: "external",
+  loader: { ".wgsl": "text" },
+  sourcemap: "inline",
+  logLevel: "warning",
+})
+process.setSourceMapsEnabled(true)
+process.argv = [process.argv[0], resolve(program), ...args]
+await import(pathToFileURL(bundle).href)
