@@ -1,4 +1,5 @@
 import { InputError } from "../engine/errors.ts"
+import { show } from "../engine/json.ts"
 
 /** The coefficients to try: given ones in ascending order, or "auto" to let the search choose them. */
 export type Coefficients = "auto" | readonly number[]
@@ -28,7 +29,8 @@ export function parseCoefficients(text: string, where = "coefficients"): Coeffic
 export function checkCoefficients(values: readonly number[], where = "coefficients"): void {
   checkCount(values.length, where)
   for (const [i, value] of values.entries()) {
-    if (!Number.isFinite(Math.fround(value))) throw new InputError({ where, expected: "numbers that fit an f32", found: `${value}` })
+    if (!Number.isFinite(Math.fround(value)))
+      throw new InputError({ where, expected: "numbers that fit an f32", found: `${value}` })
     const before = values[i - 1]
     if (before !== undefined && before >= value) {
       throw new InputError({ where, expected: "ascending numbers, each once", found: `${value} after ${before}` })
@@ -44,10 +46,11 @@ function parseList(text: string, where: string): number[] {
 
 function parseRange(text: string, where: string): number[] {
   const parts = text.split(":")
-  if (parts.length !== 3) throw new InputError({ where, expected: FORM, found: JSON.stringify(text) })
+  if (parts.length !== 3) throw new InputError({ where, expected: FORM, found: show(text) })
   const [start, end, step] = parts.map((part) => parseNumber(part, where)) as [number, number, number]
   if (step <= 0) throw new InputError({ where, expected: "a step above 0", found: `${step}` })
-  if (end < start) throw new InputError({ where, expected: "start:end:step with an end not below the start", found: `${start}:${end}` })
+  if (end < start)
+    throw new InputError({ where, expected: "start:end:step with an end not below the start", found: `${start}:${end}` })
 
   // (0.3 - 0) / 0.1 is a little less than 3: without the tolerance the end would be lost.
   const count = Math.floor((end - start) / step + 1e-9) + 1
@@ -60,7 +63,7 @@ function parseRange(text: string, where: string): number[] {
 
 function parseNumber(text: string, where: string): number {
   const trimmed = text.trim()
-  if (!NUMBER.test(trimmed)) throw new InputError({ where, expected: FORM, found: JSON.stringify(text) })
+  if (!NUMBER.test(trimmed)) throw new InputError({ where, expected: FORM, found: show(text) })
   return Number(trimmed) + 0 // + 0 makes -0 a plain 0
 }
 

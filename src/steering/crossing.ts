@@ -29,7 +29,8 @@ export function thresholdOf(baseline: number, fraction: number): number {
   if (!(fraction > 0 && fraction < Infinity)) {
     throw new InputError({ where: "threshold", expected: "a fraction above 0, such as 0.2", found: `${fraction}` })
   }
-  if (!Number.isFinite(baseline)) throw new NotFiniteError(`the metric at coefficient 0 is ${baseline}: the model itself is broken`)
+  if (!Number.isFinite(baseline))
+    throw new NotFiniteError(`the metric at coefficient 0 is ${baseline}: the model itself is broken`)
   return baseline + fraction * Math.abs(baseline)
 }
 
@@ -50,7 +51,12 @@ export function findCrossing(curve: readonly Point[], baseline: number, fraction
 
   const above = rising[index] as Point
   const below = rising[index - 1] as Point
-  const found = { threshold, crossing: above.coefficient, max: below.coefficient, interpolated: interpolate(below, above, threshold) }
+  const found = {
+    threshold,
+    crossing: above.coefficient,
+    max: below.coefficient,
+    interpolated: interpolate(below, above, threshold),
+  }
   if (index > 1) return found
   return { ...found, reason: `the metric crosses at once, at ${above.coefficient}, the smallest positive coefficient evaluated` }
 }

@@ -1,4 +1,5 @@
 import { InputError } from "../engine/errors.ts"
+import { show } from "../engine/json.ts"
 
 /** What the unsteered model says about a completion, one number for each of its tokens, in nats. */
 export interface TokenScores {
@@ -49,7 +50,7 @@ export const metricNames: readonly MetricName[] = Object.keys(metrics) as Metric
 export function parseMetricName(text: string, where = "metric"): MetricName {
   const name = metricNames.find((known) => known === text)
   if (name !== undefined) return name
-  throw new InputError({ where, expected: metricNames.join(" or "), found: JSON.stringify(text) })
+  throw new InputError({ where, expected: metricNames.join(" or "), found: show(text) })
 }
 
 /** Every metric averaged over the prompts' completions; each prompt counts the same, however long its completion. */

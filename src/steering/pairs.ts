@@ -1,4 +1,5 @@
 import { InputError } from "../engine/errors.ts"
+import { parseJson, show } from "../engine/json.ts"
 
 /** Two texts that differ in what the steering vector shall mean. */
 export interface Pair {
@@ -15,7 +16,10 @@ export interface Pair {
  */
 export function parsePairs(text: string, file = "pairs"): Pair[] {
   const pairs: Pair[] = []
-  for (const [index, line] of text.replace(/^\uFEFF/, "").split(/\r?\n/).entries()) {
+  for (const [index, line] of text
+    .replace(/^\uFEFF/, "")
+    .split(/\r?\n/)
+    .entries()) {
     if (line.trim() !== "") pairs.push(parseLine(line, `${file}, line ${index + 1}`))
   }
   if (pairs.length === 0) {
@@ -30,22 +34,14 @@ function parseLine(line: string, where: string): Pair {
 }
 
 function parseObject(line: string, where: string): Record<string, unknown> {
-  const expected = 'a JSON object {"positive": …, "negative": …}'
-  let value: unknown
-  try {
-    value = JSON.parse(line)
-  } catch (cause) {
-    throw new InputError({ where, expected, found: `no JSON (${(cause as Error).message})` }, { cause })
-  }
-  if (typeof value !== "object" || value === null || Array.isArray(value)) {
-    throw new InputError({ where, expected, found: Array.isArray(value) ? "an array" : JSON.stringify(value) })
-  }
-  return value as Record<string, unknown>
+  const value = parseJson(line, where)
+  if (typeof value === "object" && value !== null && !Array.isArray(value)) return value as Record<string, unknown>
+  throw new InputError({ where, expected: 'a JSON object {"positive": …, "negative": …}', found: show(value) })
 }
 
 function side(value: Record<string, unknown>, key: keyof Pair, where: string): string {
   const text = value[key]
   if (typeof text === "string" && text !== "") return text
-  const found = text === undefined ? `no key "${key}"` : text === "" ? "an empty one" : JSON.stringify(text)
+  const found = text === undefined ? `no key "${key}"` : text === "" ? "an empty one" : show(text)
   throw new InputError({ where, expected: `a text that is not empty as "${key}"`, found })
 }
