@@ -1,5 +1,8 @@
-import code from "./attention.wgsl"
-import { pad8, type Kernel } from "./kernel.ts"
+import lanesCode from "./attention-lanes.wgsl"
+import tilesCode from "./attention-tiles.wgsl"
+import { spread } from "./grid.ts"
+import { ceilDiv, pad8, type Kernel } from "./kernel.ts"
+import { partOf } from "./parts.ts"
 
 export interface AttentionOptions {
   readonly heads: number
@@ -7,8 +10,10 @@ export interface AttentionOptions {
   readonly kvHeads: number
   /** Even. */
   readonly headDim: number
-  /** Keys taken at once, which is also the number of lanes of a workgroup. */
+  /** Keys that `tiles` takes at once, which is also the number of lanes of a workgroup. */
   readonly keysPerTile: number
+  /** `tiles` (the default) for GPUs; `lanes`, without barriers, for adapters that compute on the CPU. */
+  readonly variant?: "tiles" | "lanes"
 }
 
 export interface AttentionParameters {
@@ -25,11 +30,16 @@ export interface AttentionParameters {
  * f32 [batchRows, capacity, kvHeads, headDim], rows u32 [tokens], positions u32 [tokens],
  * out f32 [tokens, pad8(heads headDim)].
  */
-export function attention({ heads, kvHeads, headDim, keysPerTile }: AttentionOptions): Kernel<AttentionParameters> {
-  const part = headDim % 4 === 0 ? 4 : 2
+export function attention(options: AttentionOptions): Kernel<AttentionParameters> {
+  return options.variant === "lanes" ? lanes(options) : tiles(options)
+}
+
+const BINDINGS = ["read", "read", "read", "read", "read", "write"] as const
+
+function tiles({ heads, kvHeads, headDim, keysPerTile }: AttentionOptions): Kernel<AttentionParameters> {
   return {
-    label: `attention [${heads}/${kvHeads}, ${headDim}]`,
-    code: `alias Part = vec${part}f;\nconst PART = ${part}u;\n${code}`,
+    label: `attention tiles [${heads}/${kvHeads}, ${headDim}]`,
+    code: partOf(headDim).code + tilesCode,
     constants: {
       HEADS: heads,
       KV_HEADS: kvHeads,
@@ -39,8 +49,28 @@ export function attention({ heads, kvHeads, headDim, keysPerTile }: AttentionOpt
       SCALE: 1 / Math.sqrt(headDim),
       TILE: keysPerTile,
     },
-    bindings: ["read", "read", "read", "read", "read", "write"],
+    bindings: BINDINGS,
     parameters: ({ capacity }) => [capacity],
     grid: ({ tokens }) => [heads, tokens, 1],
+  }
+}
+
+const LANES = 8 // of a workgroup: what a CPU's vector holds
+
+function lanes({ heads, kvHeads, headDim }: AttentionOptions): Kernel<AttentionParameters> {
+  // Arrays of a lane's own take their length from `const`, not from `override`.
+  const lengths = `const HEAD_DIM = ${headDim}u;\nconst GROUP = ${heads / kvHeads}u;\n`
+  return {
+    label: `attention lanes [${heads}/${kvHeads}, ${headDim}]`,
+    code: partOf(headDim).code + lengths + lanesCode,
+    constants: {
+      KV_HEADS: kvHeads,
+      STRIDE_IN: pad8((heads + 2 * kvHeads) * headDim),
+      STRIDE_OUT: pad8(heads * headDim),
+      SCALE: 1 / Math.sqrt(headDim),
+    },
+    bindings: BINDINGS,
+    parameters: ({ capacity, tokens }) => [capacity, tokens],
+    grid: ({ tokens }) => spread(ceilDiv(tokens * kvHeads, LANES)),
   }
 }

@@ -20,7 +20,7 @@ export function rmsNorm({ width, epsilon }: RmsNormOptions): Kernel<RmsNormParam
   return {
     label: `rms-norm [${width}]`,
     code,
-    constants: { WIDTH: width, STRIDE: pad8(width), EPSILON: epsilon, LANES: width <= 1024 ? 64 : 256 },
+    constants: { WIDTH: width, STRIDE: pad8(width), EPSILON: epsilon, LANES: width <= 1024 ? 32 : 256 },
     bindings: ["read", "read", "write"],
     parameters: () => [],
     grid: ({ tokens }) => [tokens, 1, 1],

@@ -1,4 +1,5 @@
 import { ceilDiv, pad8, type Kernel } from "./kernel.ts"
+import { partOf } from "./parts.ts"
 import code from "./silu-gate.wgsl"
 
 export interface SiluGateOptions {
@@ -15,12 +16,13 @@ export interface SiluGateParameters {
  * Bindings: gate and up side by side f32 [tokens, pad8(2 width)], out f32 [tokens, pad8(width)].
  */
 export function siluGate({ width }: SiluGateOptions): Kernel<SiluGateParameters> {
+  const part = partOf(width)
   return {
     label: `silu-gate [${width}]`,
-    code,
+    code: part.code + code,
     constants: { WIDTH: width, STRIDE_IN: pad8(2 * width), STRIDE_OUT: pad8(width) },
     bindings: ["read", "write"],
     parameters: () => [],
-    grid: ({ tokens }) => [ceilDiv(width, 64), tokens, 1],
+    grid: ({ tokens }) => [ceilDiv(width / part.size, 64), tokens, 1],
   }
 }
