@@ -47,7 +47,7 @@ const kindShape = z.object(
   {
     architectures: z.array(z.string("a name"), "a list of names").nullish(),
     model_type: z.string("a name").nullish(),
-    quantization_config: z.unknown(),
+    quantization_config: z.unknown().optional(),
   },
   "an object",
 )
@@ -145,7 +145,8 @@ function checkKind(config: unknown, where: string): void {
   const { architectures, model_type: type, quantization_config: quantization } = checkShape(kindShape, config, where)
   const otherArchitecture = architectures ? !architectures.includes(ARCHITECTURE) : type !== "llama"
   if (otherArchitecture || (type ?? "llama") !== "llama") {
-    const found = otherArchitecture && architectures ? architectures.join(", ") || "no architecture" : `model_type ${show(type ?? undefined)}`
+    const found =
+      otherArchitecture && architectures ? architectures.join(", ") || "no architecture" : `model_type ${show(type ?? undefined)}`
     throw new InputError({ where, expected: ARCHITECTURE, found, todo: "choose a Llama model" })
   }
   if (quantization !== undefined && quantization !== null) {
@@ -168,7 +169,11 @@ function headDimOf(headDim: number | undefined, hidden: number, heads: number, w
   throw new InputError({ where: `${where}, head_dim`, expected: "an even number", found: `${size}` })
 }
 
-function ropeOf(config: unknown, raw: z.output<typeof llamaShape>, where: string): Pick<LlamaConfig, "ropeTheta" | "ropeScaling"> {
+function ropeOf(
+  config: unknown,
+  raw: z.output<typeof llamaShape>,
+  where: string,
+): Pick<LlamaConfig, "ropeTheta" | "ropeScaling"> {
   const field = raw.rope_parameters ? "rope_parameters" : "rope_scaling"
   const rope = raw[field]
   const ropeTheta = rope?.rope_theta ?? raw.rope_theta ?? 10_000 // transformers' default, which Llama 2 files rely on

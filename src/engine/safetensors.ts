@@ -96,7 +96,13 @@ export async function readSafetensors(source: ByteSource): Promise<SafetensorsFi
 async function readHeader(source: ByteSource): Promise<{ text: string; dataStart: number }> {
   const { name, byteLength } = source
   if (byteLength < LENGTH_BYTES) {
-    throw new SafetensorsError("file-too-short", name, "at least 8 bytes, the header's length", `${byteLength} bytes`, FETCH_AGAIN)
+    throw new SafetensorsError(
+      "file-too-short",
+      name,
+      "at least 8 bytes, the header's length",
+      `${byteLength} bytes`,
+      FETCH_AGAIN,
+    )
   }
   const length = new DataView(await source.slice(0, LENGTH_BYTES)).getBigUint64(0, true)
   if (length > MAX_HEADER_BYTES) {

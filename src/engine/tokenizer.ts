@@ -40,13 +40,13 @@ export class Tokenizer {
 
   /**
    * The ids of a text, with what the post-processor adds: Llama 3's beginning-of-text token.
-   * @throws InputError when the vocabulary lacks a piece of the text.
+   * @throws InputError when the post-processor adds a token that the vocabulary lacks.
    */
   encode(text: string): number[] {
     const { ids, tokens } = this.#library.encode(text)
     const unknown = (ids as (number | undefined)[]).findIndex((id) => id === undefined)
     if (unknown === -1) return ids
-    throw new InputError({ where: this.#where, expected: "every byte in the vocabulary", found: `no token for ${tokens[unknown]}` })
+    throw new InputError({ where: this.#where, expected: "tokens of its own vocabulary", found: String(tokens[unknown]) })
   }
 
   /** The text of ids, spaces as they are. Ids without a token give nothing, broken UTF-8 gives U+FFFD. */

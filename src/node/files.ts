@@ -24,7 +24,11 @@ export class FileSource implements ByteSource, AsyncDisposable {
     while (filled < bytes.length) {
       const { bytesRead } = await this.#handle.read(bytes, filled, bytes.length - filled, start + filled)
       if (bytesRead === 0) {
-        throw new InputError({ where: this.name, expected: `${this.byteLength} bytes`, found: "fewer: it shrank while it was read" })
+        throw new InputError({
+          where: this.name,
+          expected: `${this.byteLength} bytes`,
+          found: "fewer: it shrank while it was read",
+        })
       }
       filled += bytesRead
     }
