@@ -147,7 +147,7 @@ function checkTensors(
   for (const { name, shape } of expectedTensors(config)) {
     const entry = found.get(name)
     if (!entry) missing.push(name)
-    else if (show(entry.shape) !== show(shape)) misshapen.push(`${name} ${show(entry.shape)} instead of ${show(shape)}`)
+    else if (entry.shape.join() !== shape.join()) misshapen.push(`${name} ${show(entry.shape)} instead of ${show(shape)}`)
     else if (!WEIGHTS.includes(entry.dtype)) quantised.push(`${name} ${entry.dtype}`)
     else tensors.set(name, entry)
   }

@@ -1,4 +1,4 @@
-import { checkRange, type ByteSource } from "./bytes.ts"
+import type { ByteSource } from "./bytes.ts"
 import { InputError, RedlineError } from "./errors.ts"
 import { reason, show } from "./json.ts"
 
@@ -221,17 +221,14 @@ function isDtype(name: string): name is Dtype {
  */
 export async function readTensorF32(entry: TensorEntry): Promise<Float32Array> {
   const { dtype, source, begin, end } = entry
-  const read = async (): Promise<ArrayBuffer> => {
-    checkRange(source, begin, end)
-    return source.slice(begin, end)
+  if (dtype !== "F32" && dtype !== "F16" && dtype !== "BF16") {
+    throw new InputError({ where: `${source.name}, tensor ${entry.name}`, expected: "F32, F16 or BF16", found: dtype })
   }
-  if (dtype === "F32") return new Float32Array(await read())
-  if (dtype === "F16") return Float32Array.from(new Uint16Array(await read()), halfToNumber)
-  if (dtype === "BF16") {
-    const halves = new Uint16Array(await read())
-    return new Float32Array(Uint32Array.from(halves, (half) => half << 16).buffer)
-  }
-  throw new InputError({ where: `${source.name}, tensor ${entry.name}`, expected: "F32, F16 or BF16", found: dtype })
+  const bytes = await source.slice(begin, end)
+  if (dtype === "F32") return new Float32Array(bytes)
+  const halves = new Uint16Array(bytes)
+  if (dtype === "F16") return Float32Array.from(halves, halfToNumber)
+  return new Float32Array(Uint32Array.from(halves, (half) => half << 16).buffer)
 }
 
 /** The value of IEEE binary16 bits. */
@@ -244,6 +241,8 @@ function halfToNumber(half: number): number {
   return sign * (1 + fraction / 1024) * 2 ** (exponent - 15)
 }
 
+const byName = ([a]: readonly [string, unknown], [b]: readonly [string, unknown]): number => (a < b ? -1 : 1)
+
 /**
  * A safetensors file of F32 tensors, the same bytes for the same content: names sorted, the header padded to 8 bytes.
  * @throws RedlineError when a shape does not fit its data, or a tensor is called `__metadata__`.
@@ -252,9 +251,9 @@ export function encodeSafetensors(
   tensors: ReadonlyMap<string, { readonly shape: readonly number[]; readonly data: Float32Array }>,
   metadata: Readonly<Record<string, string>> = {},
 ): Uint8Array {
-  const sorted = [...tensors].sort(([a], [b]) => (a < b ? -1 : 1))
+  const sorted = [...tensors].sort(byName)
   const header: [string, unknown][] = []
-  if (Object.keys(metadata).length > 0) header.push([METADATA, Object.fromEntries(Object.entries(metadata).sort())])
+  if (Object.keys(metadata).length > 0) header.push([METADATA, Object.fromEntries(Object.entries(metadata).sort(byName))])
   let offset = 0
   for (const [name, { shape, data }] of sorted) {
     const count = shape.reduce((product, n) => product * n, 1)

@@ -1,4 +1,3 @@
-import { readFileSync } from "node:fs"
 import { fileURLToPath } from "node:url"
 import { describe, expect, test } from "vitest"
 import { memoryFolder } from "../../src/engine/bytes.ts"
@@ -38,8 +37,8 @@ const without = (...names: string[]): Shapes =>
 
 const open = (files: Files): Promise<Checkpoint> => openCheckpoint(memoryFolder("m", files))
 
-const good: Files = { "config.json": JSON.stringify(rawConfig), "model.safetensors": weights(shapes) }
-const { "model.safetensors": _weights, ...noWeights } = good
+const noWeights: Files = { "config.json": JSON.stringify(rawConfig) }
+const good: Files = { ...noWeights, "model.safetensors": weights(shapes) }
 
 /** Some tensors in one shard and the rest in another. */
 function sharded(first: string[], index: (map: Record<string, string>) => unknown = (map) => ({ weight_map: map })): Files {
@@ -138,7 +137,7 @@ describe("what is refused, on one line", () => {
   }
   const index = (value: unknown): Files => sharded([], () => value)
   const named = (shard: string): Files => sharded([Q], (map) => ({ weight_map: { ...map, [Q]: shard } }))
-  const { "1.safetensors": _absent, ...lacking } = sharded([Q])
+  const lacking = Object.fromEntries(Object.entries(sharded([Q])).filter(([name]) => name !== "1.safetensors"))
 
   const cases: [string, Files, string][] = [
     [
@@ -207,10 +206,5 @@ describe("what is refused, on one line", () => {
 
   test("an index that only looks like one is not read when model.safetensors is there", async () => {
     await expect(open({ ...good, "model.safetensors.index.json": "x" })).resolves.toBeDefined()
-  })
-
-  test("the fixture of this table is the embedded model's layout", () => {
-    const json = readFileSync(new URL("../../models/tiny-talk/config.json", import.meta.url), "utf8")
-    expect(Object.keys(JSON.parse(json) as object)).toEqual(expect.arrayContaining(Object.keys(rawConfig)))
   })
 })

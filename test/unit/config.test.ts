@@ -7,6 +7,8 @@ type Raw = Record<string, unknown>
 
 const readJson = (path: string): Raw => JSON.parse(readFileSync(new URL(`../../${path}`, import.meta.url), "utf8")) as Raw
 
+const untyped = { factor: 32, high_freq_factor: 4, low_freq_factor: 1, original_max_position_embeddings: 8192 }
+
 // Llama 3.2 1B, as its config.json has it.
 const llama32: Raw = {
   architectures: ["LlamaForCausalLM"],
@@ -24,13 +26,7 @@ const llama32: Raw = {
   num_hidden_layers: 16,
   num_key_value_heads: 8,
   rms_norm_eps: 1e-5,
-  rope_scaling: {
-    factor: 32,
-    high_freq_factor: 4,
-    low_freq_factor: 1,
-    original_max_position_embeddings: 8192,
-    rope_type: "llama3",
-  },
+  rope_scaling: { ...untyped, rope_type: "llama3" },
   rope_theta: 500000,
   tie_word_embeddings: true,
   vocab_size: 128256,
@@ -63,8 +59,6 @@ test("a whole config becomes one frozen record", () => {
   })
   for (const part of [config, config.ropeScaling, config.eosIds]) expect(Object.isFrozen(part)).toBe(true)
 })
-
-const { rope_type: _, ...untyped } = llama32["rope_scaling"] as Raw
 
 describe("what may be absent or written otherwise", () => {
   const cases: [string, Raw, unknown, Partial<LlamaConfig>][] = [

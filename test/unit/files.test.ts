@@ -15,7 +15,7 @@ beforeEach(async () => {
 })
 afterAll(() => rm(root, { recursive: true }))
 
-const refused = async (work: Promise<unknown>, message: string): Promise<void> => {
+const expectRefused = async (work: Promise<unknown>, message: string): Promise<void> => {
   await expect(work).rejects.toThrow(InputError)
   await expect(work).rejects.toThrow(message)
 }
@@ -33,7 +33,7 @@ describe("a file as source", () => {
     expect([...new Uint8Array(one)]).toEqual([3, 4])
     expect([...new Uint8Array(other)]).toEqual([999 % 256])
     expect(none.byteLength).toBe(0)
-    await refused(source.slice(990, 1001), `${path}: expected bytes 990 to 1001, found 1000 bytes`)
+    await expectRefused(source.slice(990, 1001), `${path}: expected bytes 990 to 1001, found 1000 bytes`)
   })
 
   test("that shrinks while it is read is refused", async () => {
@@ -41,7 +41,7 @@ describe("a file as source", () => {
     await writeFile(path, "0123456789")
     await using source = await fileSource(path)
     await truncate(path, 4)
-    await refused(source.slice(0, 10), `${path}: expected 10 bytes, found fewer: it shrank while it was read`)
+    await expectRefused(source.slice(0, 10), `${path}: expected 10 bytes, found fewer: it shrank while it was read`)
   })
 
   test("is closed by its disposal", async () => {
@@ -49,12 +49,12 @@ describe("a file as source", () => {
     await writeFile(path, "0123456789")
     const source = await fileSource(path)
     await source[Symbol.asyncDispose]()
-    await expect(source.slice(0, 1)).rejects.toThrow()
+    await expect(source.slice(0, 1)).rejects.toThrow("file closed")
   })
 
   test("must be there and be a file", async () => {
-    await refused(fileSource(join(here, "x")), `${join(here, "x")}: expected a readable file, found no such file or folder`)
-    await refused(fileSource(here), `${here}: expected a file, found a folder or device`)
+    await expectRefused(fileSource(join(here, "x")), `${join(here, "x")}: expected a readable file, found no such file or folder`)
+    await expectRefused(fileSource(here), `${here}: expected a file, found a folder or device`)
   })
 })
 
@@ -67,7 +67,7 @@ describe("a folder", () => {
     expect(source?.byteLength).toBe(7)
     expect(await folder.readText("a")).toBe("text ä")
     await folder.close()
-    await expect(source?.slice(0, 1)).rejects.toThrow()
+    await expect(source?.slice(0, 1)).rejects.toThrow("file closed")
   })
 
   test("gives undefined for files that are absent", async () => {
@@ -80,15 +80,15 @@ describe("a folder", () => {
     await mkdir(join(here, "sub"))
     await writeFile(join(here, "bad"), new Uint8Array([0xff]))
     await using folder = await openFolder(here)
-    await refused(folder.open("sub"), `${join(here, "sub")}: expected a file, found a folder or device`)
-    await refused(folder.readText("sub"), `${join(here, "sub")}: expected a readable file, found a folder`)
-    await refused(folder.readText("bad"), `${join(here, "bad")}: expected UTF-8 text, found other bytes`)
+    await expectRefused(folder.open("sub"), `${join(here, "sub")}: expected a file, found a folder or device`)
+    await expectRefused(folder.readText("sub"), `${join(here, "sub")}: expected a readable file, found a folder`)
+    await expectRefused(folder.readText("bad"), `${join(here, "bad")}: expected UTF-8 text, found other bytes`)
   })
 
   test("must be there and be a folder", async () => {
-    await refused(openFolder(join(here, "x")), `${join(here, "x")}: expected a folder, found no such file or folder`)
+    await expectRefused(openFolder(join(here, "x")), `${join(here, "x")}: expected a folder, found no such file or folder`)
     await writeFile(join(here, "a"), "")
-    await refused(openFolder(join(here, "a")), `${join(here, "a")}: expected a folder, found a file`)
+    await expectRefused(openFolder(join(here, "a")), `${join(here, "a")}: expected a folder, found a file`)
   })
 })
 
@@ -114,16 +114,16 @@ describe("writing", () => {
   test.each(cases)("%s is refused", async (_, name, message) => {
     await writeFile(join(here, "a"), "kept")
     const path = join(here, name)
-    await refused(writeFileAtomic(path, "new"), `${path}: ${message}`)
-    await refused(assertWritable(path), `${path}: ${message}`)
+    await expectRefused(writeFileAtomic(path, "new"), `${path}: ${message}`)
+    await expectRefused(assertWritable(path), `${path}: ${message}`)
     expect(await readdir(here)).toEqual(["a"])
   })
 
   test("over a folder is refused, with nothing left beside it", async () => {
     const path = join(here, "sub")
     await mkdir(path)
-    await refused(writeFileAtomic(path, "new"), `${path}: expected a writable file, found a folder`)
-    await refused(assertWritable(path), `${path}: expected a file to write, found a folder or device`)
+    await expectRefused(writeFileAtomic(path, "new"), `${path}: expected a writable file, found a folder`)
+    await expectRefused(assertWritable(path), `${path}: expected a file to write, found a folder or device`)
     expect(await readdir(here)).toEqual(["sub"])
   })
 
@@ -133,7 +133,7 @@ describe("writing", () => {
     await makeFolder(path)
     expect(await readdir(path)).toEqual([])
     await writeFile(join(here, "a"), "kept")
-    await refused(makeFolder(join(here, "a")), `${join(here, "a")}: expected a writable folder, found a file`)
-    await refused(makeFolder(join(here, "a", "b")), "expected a writable folder, found a file where a folder should be")
+    await expectRefused(makeFolder(join(here, "a")), `${join(here, "a")}: expected a writable folder, found a file`)
+    await expectRefused(makeFolder(join(here, "a", "b")), "expected a writable folder, found a file where a folder should be")
   })
 })
