@@ -33,6 +33,7 @@ export function checkShape<T extends z.ZodType>(schema: T, value: unknown, where
 /** A value as a message shows it: JSON on one line, cut after 60 characters. */
 export function show(value: unknown): string {
   if (value === undefined) return "nothing"
+  if (typeof value === "number") return String(value) // JSON has no NaN
   const text = JSON.stringify(value)
   return text.length > 60 ? `${text.slice(0, 60)}…` : text
 }
