@@ -30,6 +30,7 @@ const built = await build({
   packages: "external",
   loader: { ".wgsl": "text" },
   metafile: true,
+  logOverride: { "ignored-bare-import": "silent" }, // of src/engine/gpu.ts, which holds declarations alone
   logLevel: "warning",
 })
 chmodSync(join(dist, "cli.js"), 0o755)

@@ -19,6 +19,7 @@ await build({
   packages: "external",
   loader: { ".wgsl": "text" },
   sourcemap: "inline",
+  logOverride: { "ignored-bare-import": "silent" }, // of src/engine/gpu.ts, which holds declarations alone
   logLevel: "warning",
 })
 process.setSourceMapsEnabled(true)
