@@ -69,6 +69,6 @@ beforeAll(() => {
 
 afterAll(() => rmSync(scratch, { recursive: true, force: true }))
 
-test.each(CASES)("the linter judges %s", (...[file, , rule]) => {
+test.for(CASES)("the linter judges %s", ([file, , rule]) => {
   expect(found.get(file) ?? []).toEqual(rule === undefined ? [] : [rule])
 })
