@@ -35,7 +35,7 @@ export function choose({ vocab, lanes = 256 }: VocabularyShape): Kernel<ChoosePa
     code: vocabularyCode + chooseCode,
     constants: { vocab, lanes },
     bindings: ["read", "write", "write", "write", "write"],
-    parameters: (p) => [p.rows, p.step, p.historyStride, float(p.penalty)],
+    parameters: (p) => [p.rows, p.step, p.historyStride, float(p.penalty), lanes >> 1],
     grid: (p) => [p.rows, 1, 1],
   }
 }

@@ -1,4 +1,4 @@
-struct Parameters { rows: u32, step: u32, historyStride: u32, penalty: f32 }
+struct Parameters { rows: u32, step: u32, historyStride: u32, penalty: f32, halfLanes: u32 }
 
 @group(0) @binding(5) var<uniform> parameters: Parameters;
 

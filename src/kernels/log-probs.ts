@@ -20,7 +20,7 @@ export function logProbs({ vocab, lanes = 256 }: VocabularyShape): Kernel<LogPro
     code: logProbsCode,
     constants: { vocab, lanes },
     bindings: ["read", "read", "write"],
-    parameters: (p) => [p.count, p.offset],
+    parameters: (p) => [p.count, p.offset, lanes >> 1],
     grid: (p) => [p.count, 1, 1],
   }
 }

@@ -9,7 +9,11 @@ const RUN = 16u;
 const LOWEST = -3.4e38f;
 const QUIET_NAN = vec4u(0x7fc00000);
 
-struct Parameters { count: u32, offset: u32 }
+struct Parameters {
+  count: u32,
+  offset: u32,
+  halfLanes: u32, // lanes / 2; see vocabulary.wgsl for why it is here
+}
 
 @group(0) @binding(0) var<storage, read> logits: array<vec4u>;
 @group(0) @binding(1) var<storage, read> targets: array<u32>;
@@ -61,7 +65,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
     sums = merge(sums, run);
   }
   laneSums[lane] = sums;
-  for (var half = lanes / 2; half > 0; half /= 2) {
+  for (var half = parameters.halfLanes; half > 0; half /= 2) {
     workgroupBarrier();
     if (lane < half) { laneSums[lane] = merge(laneSums[lane], laneSums[lane + half]); }
   }

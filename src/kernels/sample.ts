@@ -21,7 +21,7 @@ export function sample({ vocab, lanes = 256 }: VocabularyShape): Kernel<SamplePa
     code: vocabularyCode + sampleCode,
     constants: { vocab, lanes },
     bindings: ["read", "write", "write", "write", "write", "read"],
-    parameters: (p) => [p.rows, p.step, p.historyStride, float(p.penalty), float(p.temperature), float(p.topP)],
+    parameters: (p) => [p.rows, p.step, p.historyStride, float(p.penalty), lanes >> 1, float(p.temperature), float(p.topP)],
     grid: (p) => [p.rows, 1, 1],
   }
 }

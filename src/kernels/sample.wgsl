@@ -1,4 +1,12 @@
-struct Parameters { rows: u32, step: u32, historyStride: u32, penalty: f32, temperature: f32, topP: f32 }
+struct Parameters {
+  rows: u32,
+  step: u32,
+  historyStride: u32,
+  penalty: f32,
+  halfLanes: u32,
+  temperature: f32,
+  topP: f32,
+}
 
 @group(0) @binding(5) var<storage, read> seeds: array<u32>;
 @group(0) @binding(6) var<uniform> parameters: Parameters;
@@ -9,7 +17,7 @@ var<workgroup> laneMass: array<f32, lanes>;
 /// The same sum in every lane.
 fn sumOfLanes(lane: u32, value: vec4f) -> vec4f {
   laneSums[lane] = value;
-  for (var half = lanes / 2; half > 0; half /= 2) {
+  for (var half = parameters.halfLanes; half > 0; half /= 2) {
     workgroupBarrier();
     if (lane < half) { laneSums[lane] += laneSums[lane + half]; }
   }
@@ -36,11 +44,12 @@ fn massFrom(row: u32, lane: u32, top: u32, thresholds: vec4u) -> vec4f {
 /// The highest key such that the tokens at or above it hold topP of the probability, found two bits at a time.
 fn nucleusThreshold(row: u32, lane: u32, top: u32) -> u32 {
   if (parameters.topP >= 1) { return 0; }
-  let goal = massFrom(row, lane, top, vec4u(0)).x * parameters.topP;
+  var goal = 0f;
   var threshold = 0u;
   for (var shift = 32u; shift > 0;) {
     shift -= 2;
     let mass = massFrom(row, lane, top, vec4u(threshold) + (vec4u(0, 1, 2, 3) << vec4u(shift)));
+    if (shift == 30) { goal = mass.x * parameters.topP; } // mass.x is still that of all tokens
     threshold += dot(vec3u(1), select(vec3u(0), vec3u(1), mass.yzw >= vec3f(goal))) << shift;
   }
   return min(threshold, top);

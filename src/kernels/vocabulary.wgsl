@@ -2,6 +2,9 @@
 //
 // Logits are handled as u32 keys in the order of the floats, so that NaN and infinity are seen by their bits: a WGSL
 // compiler may assume that floats are neither. The key 0 lies below all of them and marks what is no token.
+//
+// parameters.halfLanes is lanes / 2. Reductions take it from there because a loop of constant length would be unrolled,
+// barriers and all, which costs software adapters seconds of compiling.
 override vocab: u32;
 override lanes: u32;
 
@@ -57,7 +60,7 @@ fn bestOfRow(row: u32, lane: u32, penalty: f32) -> Best {
     }
   }
   laneBest[lane] = best;
-  for (var half = lanes / 2; half > 0; half /= 2) {
+  for (var half = parameters.halfLanes; half > 0; half /= 2) {
     workgroupBarrier();
     if (lane < half) {
       let a = laneBest[lane];

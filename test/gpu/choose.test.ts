@@ -20,10 +20,10 @@ function argmax(logits: Float64Array): number {
 
 test.each([
   [1, 8, 1.1],
-  [7, 1, 1.5],
-  [519, 8, 1],
-  [519, 256, 1.1],
-  [4099, 64, 2],
+  [11, 8, 1.5],
+  [519, 1, 1],
+  [519, 16, 1.1],
+  [4099, 256, 2],
 ])("chooses as the reference does: vocab %i, %i lanes, penalty %f", async (vocab, lanes, penalty) => {
   const next = random(vocab)
   const logits = Array.from({ length: 9 }, () => Float32Array.from({ length: vocab }, () => next() * 20))
@@ -38,6 +38,7 @@ test.each([
 })
 
 const INF = Infinity
+const VOCAB = 11 // rows shorter than that are filled up with -Infinity, so that all share one pipeline
 test.each<[what: string, logits: number[], seen: number[], token: number]>([
   ["the lowest id on ties", [0, 3, 1, 3, 3, 2, 0, 0, 0, 3], [], 1],
   ["0 and -0 tie", [-1, -0, 0, -0], [], 1],
@@ -51,10 +52,9 @@ test.each<[what: string, logits: number[], seen: number[], token: number]>([
   ["infinity wins", [3e38, INF, 0, INF], [], 1],
   ["even when seen", [3e38, INF, 0], [1], 1],
 ])("%s", async (_what, row, seen, token) => {
-  const device = await testDevice()
-  const result = await runChoice(device, choose({ vocab: row.length, lanes: 4 }), { logits: [row], seen: [seen] }, row.length, [
-    greedy(1, 2),
-  ])
+  const kernel = choose({ vocab: VOCAB, lanes: 8 })
+  const rows = { logits: [[...row, ...Array<number>(VOCAB - row.length).fill(-INF)]], seen: [seen] }
+  const result = await runChoice(await testDevice(), kernel, rows, VOCAB, [greedy(1, 2)])
   expect(result.ids).toEqual([token])
   expect(result.history).toEqual([[token]])
 })
@@ -69,7 +69,7 @@ test("a row that holds NaN says so in its history, and the others do not notice"
   logits[2]!.set(negativeNan, vocab - 1)
   logits[3]![200] = NaN
   const seen = [[], [], [], [200], []]
-  const result = await runChoice(await testDevice(), choose({ vocab, lanes: 32 }), { logits, seen }, vocab, [greedy(5, 1.1)])
+  const result = await runChoice(await testDevice(), choose({ vocab, lanes: 16 }), { logits, seen }, vocab, [greedy(5, 1.1)])
   const bad = [NOT_A_NUMBER]
   expect(result.history).toEqual([[best[0]], bad, bad, bad, [best[4]]])
   expect(result.ids).toEqual([best[0], 0, 0, 0, best[4]])
@@ -78,15 +78,15 @@ test("a row that holds NaN says so in its history, and the others do not notice"
 
 test("steps fill the history, and each step's token counts as seen in the next", async () => {
   const logits = [
-    [8, 6, 5, 0, 0, 0, 0],
-    [-9, -8, -1, -2, -9, -9, -3],
+    [8, 6, 5, 0, 0, 0, 0, 0, 0, 0, 0],
+    [-9, -8, -1, -2, -9, -9, -9, -9, -9, -9, -3],
   ]
   const steps = [0, 1, 2].map((step) => greedy(2, 4, step, 5))
-  const result = await runChoice(await testDevice(), choose({ vocab: 7, lanes: 2 }), { logits }, 7, steps)
+  const result = await runChoice(await testDevice(), choose({ vocab: VOCAB, lanes: 8 }), { logits }, VOCAB, steps)
   expect(result.history).toEqual([
     [0, 1, 2, 0, 0],
-    [2, 3, 6, 0, 0],
+    [2, 3, 10, 0, 0],
   ])
-  expect(result.ids).toEqual([2, 6])
+  expect(result.ids).toEqual([2, 10])
   expect(result.positions).toEqual([FIRST_POSITION + 3, FIRST_POSITION + 3])
 })

@@ -38,10 +38,9 @@ const ROWS: readonly [what: string, logit: (next: () => number, id: number) => n
 
 test.each([
   [5, 8],
-  [519, 1],
-  [519, 256],
-  [4096, 16],
-  [128256, 32],
+  [519, 16],
+  [4096, 1],
+  [128256, 16],
   [128256, 256],
 ])("agrees with float64 to 1e-5: vocab %i, %i lanes", async (vocab, lanes) => {
   const next = random(vocab)
@@ -59,35 +58,31 @@ test("the offset moves targets and results, and rows before it are left alone", 
     [1, 2, 3, 4, 5],
     [0, 0, 9, 0, 0],
   ]
-  const got = await run(rows, [4, 2], 4, 3)
+  const got = await run(rows, [4, 2], 8, 3)
   expect([...got.subarray(0, 12)]).toEqual(Array(12).fill(-7))
   expectClose(got.subarray(12), [...reference(rows[0]!, 4), ...reference(rows[1]!, 2)], { absolute: 1e-5, relative: 0 })
 })
 
 test.each([[5], [8], [NONE]])("a target outside the vocabulary of 5 gives 0: %i", async (target) => {
   const row = [1, 2, 3, 4, 5]
-  expectClose(await run([row], [target], 4), reference(row, target), { absolute: 1e-5, relative: 0 })
+  expectClose(await run([row], [target], 8), reference(row, target), { absolute: 1e-5, relative: 0 })
 })
 
-const INF = Infinity
-test.each<[what: string, logits: number[], expected: (row: number[]) => number[]]>([
-  ["NaN", [1, 2, NaN, 4, 5], () => [NaN, NaN, NaN, NaN]],
-  ["infinity", [1, 2, INF, 4, 5], () => [NaN, NaN, NaN, NaN]],
-  ["-infinity at the target", [1, -INF, 3], (row) => [-INF, -INF, ...reference(row, 1).slice(2)]],
-  ["-infinity elsewhere", [-INF, 1, 3], (row) => [reference(row, 1)[0]!, -INF, ...reference(row, 1).slice(2)]],
-])("%s", async (_what, row, expected) => {
-  const got = await run([row], [1], 2)
-  for (const [i, value] of expected(row).entries()) {
-    if (Number.isFinite(value)) expect(got[i]).toBeCloseTo(value, 5)
-    else expect(got[i]).toBe(value)
-  }
+test.each([[NaN], [Infinity]])("%f among the logits gives NaN", async (bad) => {
+  expect([...(await run([[1, 2, bad, 4, 5]], [1], 8))]).toEqual([NaN, NaN, NaN, NaN])
+})
+
+test.each([[0], [1]])("a logit of -Infinity has the probability 0: target %i", async (target) => {
+  const row = [-Infinity, 1, 3, 2, 2]
+  const got = await run([row], [target], 8)
+  expect([...got]).toEqual(reference(row, target).map((x) => expect.closeTo(x, 5)))
 })
 
 test("a row gives the same bits whatever the others hold", async () => {
   const vocab = 519
   const next = random(8)
   const [row, other] = [0, 1].map(() => Float32Array.from({ length: vocab }, () => next() * 20)) as [Float32Array, Float32Array]
-  const alone = await run([row], [17], 32)
-  const together = await run([other, new Float32Array(vocab).fill(NaN), row], [1, 2, 17], 32)
+  const alone = await run([row], [17], 16)
+  const together = await run([other, new Float32Array(vocab).fill(NaN), row], [1, 2, 17], 16)
   expect(new Uint32Array(together.buffer, 32)).toEqual(new Uint32Array(alone.buffer))
 })
