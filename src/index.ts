@@ -1,1 +1,40 @@
-export {}
+/** What any program imports: nothing here needs Node.js. */
+export { bufferSource, type ByteSource, type Folder, httpFolder, httpSource, memoryFolder } from "./engine/bytes.ts"
+export { type Checkpoint, openCheckpoint } from "./engine/checkpoint.ts"
+export type { LlamaConfig, RopeScaling } from "./engine/config.ts"
+export { type AdapterFacts, Device, type DeviceOptions } from "./engine/device.ts"
+export {
+  AdapterError,
+  DeviceLostError,
+  type Fault,
+  InputError,
+  NotFiniteError,
+  OutOfMemoryError,
+  RedlineError,
+} from "./engine/errors.ts"
+export type { Completion, GenerationOptions } from "./engine/generate.ts"
+export { hookShapes } from "./engine/hooks.ts"
+export { type MemoryPlan, planMemory } from "./engine/memory.ts"
+export { type LoadModelOptions, Model, type Prompt } from "./engine/model.ts"
+export type { RunOptions, RunResult, Tensor } from "./engine/run.ts"
+export { encodeSafetensors, readSafetensors, readTensorF32, type SafetensorsFile, type TensorEntry } from "./engine/safetensors.ts"
+export type { ScoreOptions, Sequence, TokenScores } from "./engine/score.ts"
+export type { Directions, Steering } from "./engine/steer.ts"
+export { Tokenizer, type TokenStream } from "./engine/tokenizer.ts"
+export type { LoadOptions, LoadProgress } from "./engine/weights.ts"
+export { type Coefficients, parseCoefficients } from "./steering/coefficients.ts"
+export { type Crossing, findCrossing } from "./steering/crossing.ts"
+export {
+  type CurvePoint,
+  type FindOptions,
+  type FindProgress,
+  findRedline,
+  type FindSettings,
+  type FoundRedline,
+  type ScoredCompletion,
+} from "./steering/find.ts"
+export { type Metric, type MetricName, metrics, type Metrics } from "./steering/metrics.ts"
+export { type Pair, parsePairs } from "./steering/pairs.ts"
+export { type Evaluate, type Evaluation, searchCoefficients, type SearchOptions, type SearchResult } from "./steering/search.ts"
+export { type TrainingMethod, type TrainingOptions, trainVector } from "./steering/train.ts"
+export { SteeringVector, type VectorMetadata } from "./steering/vector.ts"

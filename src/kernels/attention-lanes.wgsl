@@ -39,7 +39,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
 
   for (var k = 0u; k < seen; k++) {
     let at = cache + k * step;
-    var products: array<Part, GROUP>;
+    var products = array<Part, GROUP>();
     for (var i = 0u; i < PARTS; i++) {
       let key = keys[at + i];
       for (var h = 0u; h < GROUP; h++) { products[h] += query[h * PARTS + i] * key; }

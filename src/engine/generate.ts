@@ -1,0 +1,251 @@
+import { NOT_A_NUMBER } from "../kernels/choose.ts"
+import { ceilDiv, pad8 } from "../kernels/kernel.ts"
+import { type Core, tokenList } from "./core.ts"
+import type { GpuBuffer } from "./device.ts"
+import { forward, type Pass, unembed } from "./llama.ts"
+import { KvCache } from "./memory.ts"
+import { Recorder } from "./recorder.ts"
+import { cut, preparePass } from "./sequences.ts"
+import { type Steering, SteeringBuffers } from "./steer.ts"
+
+export interface GenerationOptions {
+  /** New tokens of a row at most. */
+  readonly tokens?: number
+  /** Hugging Face's: the logit of every token seen, prompt included, is divided by it when positive, multiplied when negative. */
+  readonly repetitionPenalty?: number
+  /** 0 chooses greedily. */
+  readonly temperature?: number
+  /** Nucleus sampling: the most probable tokens that together reach this probability. */
+  readonly topP?: number
+  /** Seed of the sampling; row i draws with seed + i. */
+  readonly seed?: number
+  readonly steering?: readonly Steering[]
+  /** Also return each new token's log-prob under the model as it generates (steered; before penalty and temperature). */
+  readonly logprobs?: boolean
+  /** Ids that end a row; they are its last token. */
+  readonly endIds?: readonly number[]
+  readonly signal?: AbortSignal
+}
+
+/** New tokens of one row. */
+export interface Completion {
+  readonly ids: readonly number[]
+  /** Natural logs, where asked for. */
+  readonly logprobs: readonly number[] | undefined
+  /** Whether an end token or the number of tokens stopped it. */
+  readonly stopped: "end" | "length"
+}
+
+/** New tokens of all rows of a batch since the last step; a row that has ended gets none. */
+export interface Step {
+  readonly ids: readonly (readonly number[])[]
+  readonly logprobs: readonly (readonly number[])[]
+}
+
+/** Steps between two looks at what was generated, where nobody watches: rows that have all ended stop then. */
+const STEPS_BETWEEN_READS = 8
+
+/**
+ * Continues a batch of prompts, all rows together, entirely on the GPU. Batches larger than the device takes at once run
+ * in pieces.
+ * @throws NotFiniteError when a logit is not a number.
+ */
+export async function complete(core: Core, prompts: readonly (readonly number[])[], options: GenerationOptions = {}): Promise<Completion[]> {
+  const { tokens, endIds } = withDefaults(options)
+  const longest = Math.max(0, ...prompts.map((ids) => ids.length))
+  const rowsAtOnce = Math.max(1, core.limits.rows(longest + tokens))
+  const completions: Completion[] = []
+  for (const { first, count } of cut(prompts.length, rowsAtOnce)) {
+    const members = Array.from({ length: count }, (_, i) => first + i)
+    const ids: number[][] = members.map(() => [])
+    const logprobs: number[][] = members.map(() => [])
+    for await (const step of decode(core, prompts, members, options, STEPS_BETWEEN_READS)) {
+      for (let row = 0; row < count; row++) {
+        ids[row]?.push(...(step.ids[row] as number[]))
+        logprobs[row]?.push(...(step.logprobs[row] as number[]))
+      }
+    }
+    for (const [row, own] of ids.entries()) {
+      const ended = own.length > 0 && endIds.includes(own.at(-1) as number)
+      completions.push({ ids: own, logprobs: options.logprobs ? logprobs[row] : undefined, stopped: ended ? "end" : "length" })
+    }
+  }
+  return completions
+}
+
+/** Continues the prompts `members` of a list as one batch and yields what is new after every `interval` steps. */
+export async function* decode(
+  core: Core,
+  prompts: readonly (readonly number[])[],
+  members: readonly number[],
+  options: GenerationOptions,
+  interval: number,
+): AsyncGenerator<Step, void, undefined> {
+  const settings = withDefaults(options)
+  if (settings.tokens === 0 || members.length === 0) return
+  const own = members.map((member) => prompts[member] as readonly number[])
+  const capacity = Math.max(...own.map((ids) => ids.length)) + settings.tokens
+  using cache = new KvCache(core.device, core.config, members.length, capacity)
+  using steering = SteeringBuffers.upload(core.device, core.config, settings.steering, members)
+  using state = new DecodingState(core, own, members, settings)
+  await core.device.settled()
+  await prefill(core, own, cache, steering, state)
+  const ended = members.map(() => false)
+  let read = 0
+  for (let step = 0; step < settings.tokens && ended.includes(false); step++) {
+    settings.signal?.throwIfAborted()
+    recordStep(core, cache, steering, state, settings, step)
+    if ((step + 1) % interval !== 0 && step + 1 < settings.tokens) continue
+    const news = await state.read(read, step + 1)
+    if (news.ids.some((ids) => ids.includes(NOT_A_NUMBER))) await core.blameNotFinite(`generating token ${read + 1}`)
+    read = step + 1
+    yield cutAtEnds(news, ended, settings.endIds)
+  }
+}
+
+type Settings = ReturnType<typeof withDefaults>
+
+function withDefaults(options: GenerationOptions) {
+  return {
+    tokens: options.tokens ?? 32,
+    penalty: options.repetitionPenalty ?? 1,
+    temperature: options.temperature ?? 0,
+    topP: options.topP ?? 1,
+    seed: options.seed ?? 0,
+    steering: options.steering ?? [],
+    logprobs: options.logprobs ?? false,
+    endIds: options.endIds ?? [],
+    signal: options.signal,
+  }
+}
+
+/** What a batch carries from step to step on the GPU: the ids go from one step into the next without the host. */
+class DecodingState implements Disposable {
+  readonly rows: number
+  readonly rowIndex: GpuBuffer
+  readonly ids: GpuBuffer
+  readonly positions: GpuBuffer
+  /** A bit per token of the vocabulary, set when the row has seen it. u32 [rows, ceil(vocab / 32)] */
+  readonly seen: GpuBuffer
+  readonly seeds: GpuBuffer
+  /** u32 [rows, tokens] */
+  readonly history: GpuBuffer
+  /** The residual stream of each prompt's last token, f32 [rows, pad8(hidden)] */
+  readonly lastResidual: GpuBuffer
+  /** f32 [rows, 4], and [tokens, rows, 4]; where log-probs are wanted. */
+  readonly scores: GpuBuffer | undefined
+  readonly allScores: GpuBuffer | undefined
+  readonly #core: Core
+  readonly #tokens: number
+
+  constructor(core: Core, prompts: readonly (readonly number[])[], members: readonly number[], settings: Settings) {
+    const { device, config } = core
+    const rows = prompts.length
+    this.#core = core
+    this.#tokens = settings.tokens
+    this.rows = rows
+    this.rowIndex = device.upload("row index", Uint32Array.from(prompts.keys()))
+    this.ids = device.createBuffer("next ids", rows * 4)
+    // The kernel that chooses a token moves the position on to it.
+    this.positions = device.upload("positions", Uint32Array.from(prompts, (ids) => ids.length - 1))
+    this.seen = device.upload("seen tokens", seenBits(prompts, config.vocabSize))
+    this.seeds = device.upload("seeds", Uint32Array.from(members, (member) => settings.seed + member))
+    this.history = device.createBuffer("history", rows * settings.tokens * 4)
+    this.lastResidual = device.createBuffer("last residual", rows * pad8(config.hiddenSize) * 4)
+    if (settings.logprobs) {
+      this.scores = device.createBuffer("scores", rows * 16)
+      this.allScores = device.createBuffer("all scores", settings.tokens * rows * 16)
+    }
+  }
+
+  /** The tokens of steps `from` to `to`, row by row. */
+  async read(from: number, to: number): Promise<{ ids: number[][]; logprobs: number[][] }> {
+    const { device } = this.#core
+    const history = new Uint32Array(await device.read(this.history))
+    const scores = this.allScores ? new Float32Array(await device.read(this.allScores)) : undefined
+    const steps = Array.from({ length: to - from }, (_, i) => from + i)
+    const rows = Array.from({ length: this.rows }, (_, row) => row)
+    return {
+      ids: rows.map((row) => steps.map((step) => history[row * this.#tokens + step] as number)),
+      logprobs: rows.map((row) => (scores ? steps.map((step) => scores[(step * this.rows + row) * 4] as number) : [])),
+    }
+  }
+
+  dispose(): void {
+    const { rowIndex, ids, positions, seen, seeds, history, lastResidual, scores, allScores } = this
+    for (const buffer of [rowIndex, ids, positions, seen, seeds, history, lastResidual, scores, allScores]) buffer?.dispose()
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose()
+  }
+}
+
+function seenBits(prompts: readonly (readonly number[])[], vocab: number): Uint32Array {
+  const words = ceilDiv(vocab, 32)
+  const bits = new Uint32Array(prompts.length * words)
+  for (const [row, ids] of prompts.entries()) {
+    for (const id of ids) bits[row * words + (id >>> 5)] = (bits[row * words + (id >>> 5)] as number) | (1 << (id & 31))
+  }
+  return bits
+}
+
+/** Runs the prompts into the cache and keeps the residual stream of each one's last token. */
+async function prefill(core: Core, prompts: readonly (readonly number[])[], cache: KvCache, steering: SteeringBuffers, state: DecodingState): Promise<void> {
+  const list = tokenList(prompts)
+  const rowBytes = pad8(core.config.hiddenSize) * 4
+  let rowsDone = 0
+  for (const piece of cut(list.ids.length, core.limits.tokens)) {
+    const lasts: number[] = []
+    for (let i = piece.first; i < piece.first + piece.count; i++) if (list.rows[i + 1] !== list.rows[i]) lasts.push(i - piece.first)
+    const pass = preparePass(core, { list, piece, cache, steering, logitRows: state.rows })
+    const { residual, selection, selected } = pass.workspace.buffers
+    core.device.write(selection, Uint32Array.from(lasts))
+    const recorder = new Recorder(core.device, `running ${piece.count} tokens of the prompts`)
+    forward(recorder, pass)
+    if (lasts.length > 0) {
+      recorder.run(core.kernels.gather, [residual, selection, selected], { count: lasts.length })
+      recorder.copy(selected, state.lastResidual, lasts.length * rowBytes, 0, rowsDone * rowBytes)
+    }
+    rowsDone += lasts.length
+    recorder.submit()
+    await core.device.settled()
+  }
+}
+
+/** One step of all rows: the forward pass over the tokens chosen last (the prompts have run already), logits, and the choice. */
+function recordStep(core: Core, cache: KvCache, steering: SteeringBuffers, state: DecodingState, settings: Settings, step: number): void {
+  const { config, weights, kernels, device } = core
+  const { rows, ids, positions, seen, seeds, history, scores, allScores } = state
+  const workspace = core.workspace(rows, rows)
+  const { residual, logits } = workspace.buffers
+  const batch = { tokens: rows, ids, rows: state.rowIndex, positions }
+  const rotaryTable = core.rotaryTable(cache.capacity)
+  const pass: Pass = { config, weights, kernels, workspace, cache, rotaryTable, steering, capture: undefined, batch }
+  const recorder = new Recorder(device, `generating token ${step + 1}`)
+  if (step > 0) forward(recorder, pass)
+  unembed(recorder, pass, step > 0 ? residual : state.lastResidual, rows)
+  const { penalty, temperature, topP } = settings
+  const choice = { rows, step, historyStride: settings.tokens, penalty }
+  if (temperature === 0) recorder.run(kernels.choose, [logits, seen, ids, positions, history], choice)
+  else recorder.run(kernels.sample, [logits, seen, ids, positions, history, seeds], { ...choice, temperature, topP })
+  if (scores && allScores) {
+    recorder.run(kernels.logProbs, [logits, ids, scores], { count: rows, offset: 0 })
+    recorder.copy(scores, allScores, rows * 16, 0, step * rows * 16)
+  }
+  recorder.submit()
+}
+
+/** Drops what rows made after their end token, and marks the rows that end here. */
+function cutAtEnds(news: { ids: number[][]; logprobs: number[][] }, ended: boolean[], endIds: readonly number[]): Step {
+  const kept = news.ids.map((ids, row) => {
+    if (ended[row]) return 0
+    const end = ids.findIndex((id) => endIds.includes(id))
+    if (end >= 0) ended[row] = true
+    return end >= 0 ? end + 1 : ids.length
+  })
+  return {
+    ids: news.ids.map((ids, row) => ids.slice(0, kept[row])),
+    logprobs: news.logprobs.map((values, row) => values.slice(0, kept[row])),
+  }
+}

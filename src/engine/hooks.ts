@@ -1,0 +1,86 @@
+import type { LlamaConfig } from "./config.ts"
+import { InputError } from "./errors.ts"
+
+/** Where an internal lies on the GPU: `width` floats from `offset` on in rows of `stride` floats, one row a token. */
+export interface HookPoint {
+  readonly stride: number
+  readonly offset: number
+  /** The shape of one token's values. */
+  readonly shape: readonly number[]
+}
+
+/**
+ * Every internal that can be captured, by TransformerLens's names, in the order of the forward pass, with the shape of
+ * one token's values. `hook_pattern` is [head, key].
+ */
+export function hookShapes(config: LlamaConfig): Map<string, readonly number[]> {
+  const { layers, hiddenSize, intermediateSize, heads, kvHeads, headDim } = config
+  const residual = [hiddenSize]
+  const shapes = new Map<string, readonly number[]>([["hook_embed", residual]])
+  for (let l = 0; l < layers; l++) {
+    const block = (rest: string, shape: readonly number[]): unknown => shapes.set(`blocks.${l}.${rest}`, shape)
+    block("hook_resid_pre", residual)
+    block("attn.hook_q", [heads, headDim])
+    block("attn.hook_k", [kvHeads, headDim])
+    block("attn.hook_v", [kvHeads, headDim])
+    block("attn.hook_rot_q", [heads, headDim])
+    block("attn.hook_rot_k", [kvHeads, headDim])
+    block("attn.hook_pattern", [heads])
+    block("attn.hook_z", [heads, headDim])
+    block("hook_attn_out", residual)
+    block("hook_resid_mid", residual)
+    block("mlp.hook_pre", [intermediateSize])
+    block("mlp.hook_pre_linear", [intermediateSize])
+    block("mlp.hook_post", [intermediateSize])
+    block("hook_mlp_out", residual)
+    block("hook_resid_post", residual)
+  }
+  return shapes.set("ln_final.hook_normalized", residual)
+}
+
+/**
+ * The hook names that `patterns` ask for, in the order of the forward pass. `*` stands for any characters.
+ * @throws InputError when a pattern matches nothing; it names the nearest valid names.
+ */
+export function selectHooks(config: LlamaConfig, patterns: readonly string[]): string[] {
+  const names = [...hookShapes(config).keys()]
+  const wanted = new Set<string>()
+  for (const pattern of patterns) {
+    const glob = new RegExp(`^${pattern.split("*").map(escape).join(".*")}$`)
+    const matched = names.filter((name) => glob.test(name))
+    if (matched.length === 0) {
+      throw new InputError({
+        where: "capture",
+        expected: "the name of an internal",
+        found: `«${pattern}»`,
+        todo: `the nearest are ${nearest(pattern, names).join(", ")}`,
+      })
+    }
+    for (const name of matched) wanted.add(name)
+  }
+  return names.filter((name) => wanted.has(name))
+}
+
+const escape = (text: string): string => text.replace(/[.+?^${}()|[\]\\]/g, "\\$&")
+
+function nearest(wanted: string, names: readonly string[]): string[] {
+  return names
+    .map((name) => ({ name, distance: editDistance(wanted, name) }))
+    .sort((a, b) => a.distance - b.distance)
+    .slice(0, 3)
+    .map(({ name }) => name)
+}
+
+/** Levenshtein's distance. */
+function editDistance(a: string, b: string): number {
+  let previous = Array.from({ length: b.length + 1 }, (_, j) => j)
+  for (let i = 1; i <= a.length; i++) {
+    const row = [i]
+    for (let j = 1; j <= b.length; j++) {
+      const substituted = (previous[j - 1] as number) + (a[i - 1] === b[j - 1] ? 0 : 1)
+      row.push(Math.min((previous[j] as number) + 1, (row[j - 1] as number) + 1, substituted))
+    }
+    previous = row
+  }
+  return previous[b.length] as number
+}

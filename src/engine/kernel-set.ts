@@ -1,0 +1,95 @@
+import { attention } from "../kernels/attention.ts"
+import { attentionPattern } from "../kernels/attention-pattern.ts"
+import { choose } from "../kernels/choose.ts"
+import { embed } from "../kernels/embed.ts"
+import { gather } from "../kernels/gather.ts"
+import { pad8 } from "../kernels/kernel.ts"
+import { logProbs } from "../kernels/log-probs.ts"
+import { type MatmulVariant, matmul } from "../kernels/matmul.ts"
+import { residual } from "../kernels/residual.ts"
+import { rmsNorm } from "../kernels/rms-norm.ts"
+import { rotary } from "../kernels/rotary.ts"
+import { sample } from "../kernels/sample.ts"
+import { chooseMatmul, type KernelShapes, kernelShapes } from "../kernels/shapes.ts"
+import { siluGate } from "../kernels/silu-gate.ts"
+import { steer } from "../kernels/steer.ts"
+import type { LlamaConfig } from "./config.ts"
+import type { AdapterFacts, Bindable } from "./device.ts"
+import type { Recorder } from "./recorder.ts"
+import type { Matrix } from "./weights.ts"
+
+/** The kernels of one model on one adapter, each made once. */
+export class KernelSet {
+  readonly heads: number
+  readonly norm: ReturnType<typeof rmsNorm>
+  readonly gather: ReturnType<typeof gather>
+  readonly rotary: ReturnType<typeof rotary>
+  readonly attention: ReturnType<typeof attention>
+  readonly pattern: ReturnType<typeof attentionPattern>
+  readonly siluGate: ReturnType<typeof siluGate>
+  readonly residual: ReturnType<typeof residual>
+  readonly steer: ReturnType<typeof steer>
+  readonly choose: ReturnType<typeof choose>
+  readonly sample: ReturnType<typeof sample>
+  readonly logProbs: ReturnType<typeof logProbs>
+  readonly #config: LlamaConfig
+  readonly #shapes: KernelShapes
+  readonly #made = new Map<string, unknown>()
+
+  constructor(config: LlamaConfig, facts: AdapterFacts) {
+    const { hiddenSize, intermediateSize, heads, kvHeads, headDim, vocabSize, rmsNormEps } = config
+    const shapes = kernelShapes({ software: facts.software, subgroups: facts.subgroupMaxSize > 0 })
+    this.heads = heads
+    this.#config = config
+    this.#shapes = shapes
+    this.norm = rmsNorm({ width: hiddenSize, epsilon: rmsNormEps })
+    this.gather = gather({ width: hiddenSize })
+    this.rotary = rotary({ heads, kvHeads, headDim })
+    this.attention = attention({ heads, kvHeads, headDim, keysPerTile: 32 })
+    this.pattern = attentionPattern({ heads, kvHeads, headDim })
+    this.siluGate = siluGate({ width: intermediateSize })
+    this.residual = residual()
+    this.steer = steer({ width: hiddenSize })
+    this.choose = choose({ vocab: vocabSize })
+    this.sample = sample({ vocab: vocabSize })
+    this.logProbs = logProbs({ vocab: vocabSize })
+  }
+
+  /** Copies rows of `width` floats. */
+  gatherRows(width: number): ReturnType<typeof gather> {
+    return this.#once(`gather ${width}`, () => gather({ width }))
+  }
+
+  /** out [tokens, pad8(hidden)] = the table's rows of `ids`. */
+  embed(recorder: Recorder, table: Matrix, ids: Bindable, out: Bindable, tokens: number): void {
+    const { vocabSize, hiddenSize } = this.#config
+    for (const { type, buffer, firstRow, rows } of table.chunks) {
+      const kernel = this.#once(`embed ${type}`, () => embed({ vocab: vocabSize, width: hiddenSize, type }))
+      recorder.run(kernel, [ids, buffer, out], { tokens, firstRow, chunkRows: rows })
+    }
+  }
+
+  /** out [tokens, pad8(matrix.rows)] = x [tokens, pad8(matrix.columns)] times the matrix, transposed. */
+  multiply(recorder: Recorder, x: Bindable, matrix: Matrix, out: Bindable, tokens: number): void {
+    const variant = chooseMatmul(this.#shapes, tokens)
+    const outStride = pad8(matrix.rows)
+    for (const { type, buffer, firstRow, rows } of matrix.chunks) {
+      const kernel = this.#matmul({ rows, columns: matrix.columns, type, variant })
+      recorder.run(kernel, [x, buffer, out], { tokens, outStride, outOffset: firstRow })
+    }
+  }
+
+  #matmul(shape: Parameters<typeof matmul>[0]): ReturnType<typeof matmul> {
+    return this.#once(`matmul ${shape.rows} ${shape.columns} ${shape.type} ${variantKey(shape.variant)}`, () => matmul(shape))
+  }
+
+  #once<K>(key: string, make: () => K): K {
+    const known = this.#made.get(key) as K | undefined
+    if (known !== undefined) return known
+    const made = make()
+    this.#made.set(key, made)
+    return made
+  }
+}
+
+const variantKey = (variant: MatmulVariant): string => Object.values(variant).join(" ")

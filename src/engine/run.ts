@@ -1,0 +1,167 @@
+import { pad8 } from "../kernels/kernel.ts"
+import { Capture } from "./capture.ts"
+import type { Core } from "./core.ts"
+import type { GpuBuffer } from "./device.ts"
+import { hookShapes, selectHooks } from "./hooks.ts"
+import { forward, type Pass, unembed } from "./llama.ts"
+import { Recorder } from "./recorder.ts"
+import { cut, eachGroup, type Piece, preparePass, type SequenceGroup } from "./sequences.ts"
+import type { Steering } from "./steer.ts"
+
+/** Numbers with a shape, the last axis running fastest. */
+export interface Tensor {
+  readonly shape: readonly number[]
+  readonly data: Float32Array
+}
+
+export interface RunOptions {
+  /** Names of internals; `*` stands for any characters. */
+  readonly capture?: readonly string[]
+  /** Whether to keep every position, or the last of each row alone (pos is 1 then). */
+  readonly at?: "all" | "last"
+  /** Whether to return logits; they are by default. */
+  readonly logits?: boolean
+  readonly steering?: readonly Steering[]
+  readonly signal?: AbortSignal
+}
+
+/** What came out of a run; rows shorter than the longest are filled up with zeros. */
+export interface RunResult {
+  /** Positions of each row. */
+  readonly lengths: readonly number[]
+  /** [row, pos, vocab], where asked for. */
+  readonly logits: Tensor | undefined
+  /** By name, [row, pos, ...] as {@link hookShapes} says; the pattern is [row, head, query, key]. */
+  readonly captured: ReadonlyMap<string, Tensor>
+}
+
+/**
+ * Runs sequences of ids and returns logits and internals.
+ * @throws InputError for unknown names.
+ */
+export async function run(core: Core, sequences: readonly (readonly number[])[], options: RunOptions = {}): Promise<RunResult> {
+  const names = selectHooks(core.config, options.capture ?? [])
+  const lengths = sequences.map((ids) => ids.length)
+  const longest = Math.max(0, ...lengths)
+  const last = options.at === "last"
+  const outputs = new Outputs(core, names, { rows: lengths.length, positions: last ? 1 : longest, keys: longest }, options.logits ?? true)
+  await eachGroup(core, sequences, options.steering ?? [], options.signal, async (group) => {
+    for (const piece of cut(group.list.ids.length, core.limits.tokens)) await runPiece(core, group, piece, last, outputs)
+  })
+  return { lengths, logits: outputs.logits, captured: outputs.captured }
+}
+
+async function runPiece(core: Core, group: SequenceGroup, piece: Piece, last: boolean, outputs: Outputs): Promise<void> {
+  const { device, kernels, limits } = core
+  const { rows, positions } = group.list
+  const places: number[] = []
+  for (let i = 0; i < piece.count; i++) {
+    const token = piece.first + i
+    if (!last || rows[token + 1] !== rows[token]) places.push(i)
+  }
+  if (places.length === 0 && last) {
+    // Only the cache matters: a later piece of this row holds its last token.
+    const recorder = new Recorder(device, `running ${piece.count} tokens`)
+    forward(recorder, preparePass(core, { ...group, piece, logitRows: 1 }))
+    recorder.submit()
+    return
+  }
+  using index = device.upload("places", Uint32Array.from(places))
+  const selection = last ? { index, count: places.length } : undefined
+  using capture = new Capture(device, kernels, outputs.names, selection)
+  const pass = preparePass(core, { ...group, piece, logitRows: Math.min(limits.logits, places.length), capture })
+  const recorder = new Recorder(device, `running ${piece.count} tokens`)
+  forward(recorder, pass)
+  using logits = outputs.logits ? recordLogits(recorder, pass, index, places.length, core) : undefined
+  recorder.submit()
+  await device.settled()
+
+  const target = (i: number): Target => {
+    const token = piece.first + (places[i] as number)
+    return { row: group.members[rows[token] as number] as number, position: last ? 0 : (positions[token] as number) }
+  }
+  for (const name of outputs.names) await capture.read(name, (i, values) => outputs.put(name, target(i), values))
+  if (logits) {
+    const vocab = core.config.vocabSize
+    const floats = new Float32Array(await device.read(logits))
+    for (let i = 0; i < places.length; i++) {
+      outputs.putLogits(target(i), floats.subarray(i * pad8(vocab), i * pad8(vocab) + vocab))
+    }
+  }
+}
+
+/** All wanted logits of a pass in one buffer [count, pad8(vocab)]. */
+function recordLogits(recorder: Recorder, pass: Pass, index: GpuBuffer, count: number, core: Core): GpuBuffer {
+  const stride = pad8(core.config.vocabSize) * 4
+  const all = core.device.createBuffer("all logits", count * stride)
+  const { selection, selected, residual, logits } = pass.workspace.buffers
+  for (const piece of cut(count, pass.workspace.logitRows)) {
+    recorder.copy(index, selection, piece.count * 4, piece.first * 4)
+    recorder.run(core.kernels.gather, [residual, selection, selected], { count: piece.count })
+    unembed(recorder, pass, selected, piece.count)
+    recorder.copy(logits, all, piece.count * stride, 0, piece.first * stride)
+  }
+  return all
+}
+
+interface Target {
+  readonly row: number
+  readonly position: number
+}
+
+interface Extent {
+  readonly rows: number
+  readonly positions: number
+  readonly keys: number
+}
+
+/** The tensors of a result, and where a token's values go in them. */
+class Outputs {
+  readonly names: readonly string[]
+  readonly logits: Tensor | undefined
+  readonly captured: Map<string, Tensor> = new Map()
+  readonly #extent: Extent
+  readonly #heads: number
+
+  constructor(core: Core, names: readonly string[], extent: Extent, logits: boolean) {
+    const { vocabSize, heads } = core.config
+    const shapes = hookShapes(core.config)
+    this.names = names
+    this.#extent = extent
+    this.#heads = heads
+    for (const name of names) {
+      const { rows, positions, keys } = extent
+      this.captured.set(name, zeros(isPattern(name) ? [rows, heads, positions, keys] : [rows, positions, ...(shapes.get(name) ?? [])]))
+    }
+    if (logits) this.logits = zeros([extent.rows, extent.positions, vocabSize])
+  }
+
+  put(name: string, target: Target, values: Float32Array): void {
+    const tensor = this.captured.get(name) as Tensor
+    if (isPattern(name)) this.#putPattern(tensor, target, values)
+    else {
+      const width = tensor.data.length / (this.#extent.rows * this.#extent.positions)
+      tensor.data.set(values.subarray(0, width), (target.row * this.#extent.positions + target.position) * width)
+    }
+  }
+
+  putLogits({ row, position }: Target, values: Float32Array): void {
+    this.logits?.data.set(values, (row * this.#extent.positions + position) * values.length)
+  }
+
+  /** `values` are [head, some keys], at least as many as the token may see. */
+  #putPattern({ data }: Tensor, { row, position }: Target, values: Float32Array): void {
+    const { positions, keys } = this.#extent
+    const stride = values.length / this.#heads
+    for (let head = 0; head < this.#heads; head++) {
+      const seen = values.subarray(head * stride, head * stride + Math.min(stride, keys))
+      data.set(seen, ((row * this.#heads + head) * positions + position) * keys)
+    }
+  }
+}
+
+const isPattern = (name: string): boolean => name.endsWith("hook_pattern")
+
+function zeros(shape: readonly number[]): Tensor {
+  return { shape, data: new Float32Array(shape.reduce((a, b) => a * b, 1)) }
+}

@@ -1,0 +1,240 @@
+import { pad8 } from "../kernels/kernel.ts"
+import { bytesPerWeight, type WeightType } from "../kernels/weights.ts"
+import type { Checkpoint } from "./checkpoint.ts"
+import type { Device, GpuBuffer } from "./device.ts"
+import { type TensorEntry, readTensorF32 } from "./safetensors.ts"
+
+/** Rows `firstRow … firstRow + rows` of a matrix, in one buffer: packed [pad8(rows), pad8(columns)]. */
+export interface Chunk {
+  readonly buffer: GpuBuffer
+  readonly firstRow: number
+  readonly rows: number
+  readonly type: WeightType
+}
+
+/**
+ * A weight matrix [rows, columns], or several that read the same input, one below the other (q, k, v; gate, up). It is
+ * one chunk where the tensors share a precision and fit one binding.
+ */
+export interface Matrix {
+  readonly rows: number
+  readonly columns: number
+  readonly chunks: readonly Chunk[]
+}
+
+export interface LayerWeights {
+  /** f32 [pad8(hidden)] */
+  readonly inputNorm: GpuBuffer
+  /** [(heads + 2 kvHeads) headDim, hidden] */
+  readonly qkv: Matrix
+  /** [hidden, heads headDim] */
+  readonly output: Matrix
+  readonly postNorm: GpuBuffer
+  /** [2 intermediate, hidden] */
+  readonly gateUp: Matrix
+  /** [hidden, intermediate] */
+  readonly down: Matrix
+}
+
+export interface Weights {
+  /** [vocab, hidden]; the head too where the model ties them. */
+  readonly embedding: Matrix
+  readonly layers: readonly LayerWeights[]
+  readonly finalNorm: GpuBuffer
+  readonly head: Matrix
+  /** Every buffer, in the order of loading. */
+  readonly buffers: readonly GpuBuffer[]
+}
+
+export interface LoadProgress {
+  readonly stage: "weights"
+  /** Bytes of the checkpoint. */
+  readonly done: number
+  readonly total: number
+}
+
+export interface LoadOptions {
+  readonly onProgress?: (progress: LoadProgress) => void
+  readonly signal?: AbortSignal
+}
+
+/** Bytes read and handed to the GPU at a time, and how many may be on their way: they bound the host's memory. */
+const PIECE = 8 * 2 ** 20
+const IN_FLIGHT = 4 * PIECE
+
+const TYPES: Readonly<Record<string, WeightType>> = { F32: "f32", F16: "f16", BF16: "bf16" }
+
+/** The precision of a tensor that the checkpoint's check has let through. */
+export function weightType(entry: TensorEntry): WeightType {
+  const type = TYPES[entry.dtype]
+  if (type === undefined) throw new TypeError(`${entry.name} has dtype ${entry.dtype}`)
+  return type
+}
+
+/** Tensors that lie one below the other in one matrix, cut where the precision changes and where a binding ends. */
+export interface Segment {
+  readonly type: WeightType
+  readonly firstRow: number
+  readonly rows: number
+  /** The tensors' rows in it, from top to bottom. */
+  readonly parts: readonly { readonly entry: TensorEntry; readonly from: number; readonly rows: number }[]
+}
+
+/** Where the rows of `entries` go; at most `maxBytes` a segment. */
+export function segmentRows(entries: readonly TensorEntry[], maxBytes: number): Segment[] {
+  const segments: { type: WeightType; firstRow: number; rows: number; parts: Segment["parts"][number][] }[] = []
+  let firstRow = 0
+  for (const entry of entries) {
+    const [rows = 0, columns = 0] = entry.shape
+    const type = weightType(entry)
+    const most = Math.floor(maxBytes / (pad8(columns) * bytesPerWeight[type]) / 8) * 8
+    for (let from = 0; from < rows; ) {
+      let segment = segments.at(-1)
+      if (segment === undefined || segment.type !== type || segment.rows >= most) {
+        segment = { type, firstRow, rows: 0, parts: [] }
+        segments.push(segment)
+      }
+      const taken = Math.min(rows - from, most - segment.rows)
+      segment.parts.push({ entry, from, rows: taken })
+      segment.rows += taken
+      firstRow += taken
+      from += taken
+    }
+  }
+  return segments
+}
+
+/**
+ * Streams a checked checkpoint to the GPU, in the precision it is stored in.
+ *
+ * The host holds a few pieces of 8 MiB at a time, whatever the model's size.
+ * @throws OutOfMemoryError naming the tensor that did not fit; nothing stays allocated then.
+ */
+export async function loadWeights(device: Device, checkpoint: Checkpoint, options: LoadOptions = {}): Promise<Weights> {
+  const loader = new Loader(device, checkpoint, options)
+  try {
+    return await loader.load()
+  } catch (error) {
+    loader.dispose()
+    throw error
+  }
+}
+
+class Loader {
+  readonly #device: Device
+  readonly #checkpoint: Checkpoint
+  readonly #options: LoadOptions
+  readonly #buffers: GpuBuffer[] = []
+  #done = 0
+  #inFlight = 0
+
+  constructor(device: Device, checkpoint: Checkpoint, options: LoadOptions) {
+    this.#device = device
+    this.#checkpoint = checkpoint
+    this.#options = options
+  }
+
+  async load(): Promise<Weights> {
+    const { config } = this.#checkpoint
+    const embedding = await this.#matrix("model.embed_tokens.weight")
+    const layers: LayerWeights[] = []
+    for (let l = 0; l < config.layers; l++) {
+      const name = (rest: string): string => `model.layers.${l}.${rest}.weight`
+      layers.push({
+        inputNorm: await this.#vector(name("input_layernorm")),
+        qkv: await this.#matrix(name("self_attn.q_proj"), name("self_attn.k_proj"), name("self_attn.v_proj")),
+        output: await this.#matrix(name("self_attn.o_proj")),
+        postNorm: await this.#vector(name("post_attention_layernorm")),
+        gateUp: await this.#matrix(name("mlp.gate_proj"), name("mlp.up_proj")),
+        down: await this.#matrix(name("mlp.down_proj")),
+      })
+    }
+    const finalNorm = await this.#vector("model.norm.weight")
+    const head = config.tiedEmbeddings ? embedding : await this.#matrix("lm_head.weight")
+    await this.#flush()
+    return { embedding, layers, finalNorm, head, buffers: this.#buffers }
+  }
+
+  dispose(): void {
+    for (const buffer of this.#buffers) buffer.dispose()
+  }
+
+  #entry(name: string): TensorEntry {
+    const entry = this.#checkpoint.tensors.get(name)
+    if (!entry) throw new TypeError(`the checkpoint was not checked: ${name} is missing`)
+    return entry
+  }
+
+  async #vector(name: string): Promise<GpuBuffer> {
+    const entry = this.#entry(name)
+    const values = await readTensorF32(entry)
+    const buffer = this.#allocate(name, pad8(values.length) * 4)
+    this.#device.write(buffer, values)
+    this.#advance(entry.end - entry.begin)
+    return buffer
+  }
+
+  async #matrix(...names: string[]): Promise<Matrix> {
+    const entries = names.map((name) => this.#entry(name))
+    const columns = entries[0]?.shape[1] ?? 0
+    const chunks: Chunk[] = []
+    for (const { type, firstRow, rows, parts } of segmentRows(entries, this.#device.maxBinding)) {
+      const label = parts.map(({ entry }) => entry.name).join(" + ")
+      const stride = pad8(columns) * bytesPerWeight[type]
+      const buffer = this.#allocate(label, pad8(rows) * stride)
+      await this.#device.settled()
+      let row = 0
+      for (const part of parts) {
+        await this.#stream(part.entry, part.from, part.rows, buffer, row * stride)
+        row += part.rows
+      }
+      chunks.push({ buffer, firstRow, rows, type })
+    }
+    return { rows: entries.reduce((sum, { shape }) => sum + (shape[0] ?? 0), 0), columns, chunks }
+  }
+
+  #allocate(label: string, bytes: number): GpuBuffer {
+    this.#device.doing(`loading ${label}`)
+    const buffer = this.#device.createBuffer(label, bytes)
+    this.#buffers.push(buffer)
+    return buffer
+  }
+
+  /** Rows `from … from + rows` of a tensor into `buffer` at byte `offset`, padded to the stride of the kernels. */
+  async #stream(entry: TensorEntry, from: number, rows: number, buffer: GpuBuffer, offset: number): Promise<void> {
+    const columns = entry.shape[1] ?? 0
+    const size = bytesPerWeight[weightType(entry)]
+    const rowBytes = columns * size
+    const stride = pad8(columns) * size
+    const rowsPerPiece = Math.max(1, Math.floor(PIECE / stride))
+    for (let row = 0; row < rows; row += rowsPerPiece) {
+      this.#options.signal?.throwIfAborted()
+      const count = Math.min(rowsPerPiece, rows - row)
+      const begin = entry.begin + (from + row) * rowBytes
+      const bytes = new Uint8Array(await entry.source.slice(begin, begin + count * rowBytes))
+      this.#device.write(buffer, rowBytes === stride ? bytes : padRows(bytes, count, rowBytes, stride), offset + row * stride)
+      this.#advance(bytes.byteLength)
+      this.#inFlight += count * stride
+      if (this.#inFlight >= IN_FLIGHT) await this.#flush()
+    }
+  }
+
+  #advance(bytes: number): void {
+    this.#done += bytes
+    this.#options.onProgress?.({ stage: "weights", done: this.#done, total: this.#checkpoint.bytes })
+  }
+
+  /** Waits for the writes so far: their staging memory is freed only then. */
+  async #flush(): Promise<void> {
+    this.#inFlight = 0
+    this.#device.gpu.queue.submit([])
+    await this.#device.gpu.queue.onSubmittedWorkDone()
+    await this.#device.settled()
+  }
+}
+
+function padRows(bytes: Uint8Array, rows: number, rowBytes: number, stride: number): Uint8Array {
+  const padded = new Uint8Array(rows * stride)
+  for (let row = 0; row < rows; row++) padded.set(bytes.subarray(row * rowBytes, (row + 1) * rowBytes), row * stride)
+  return padded
+}

@@ -1,0 +1,18 @@
+import { fileURLToPath } from "node:url"
+import { type LoadModelOptions, Model } from "../engine/model.ts"
+import { openFolder } from "./files.ts"
+
+/** The folder of the model that comes with this package, tiny-talk. */
+export const embeddedModel: string = fileURLToPath(new URL("../models/tiny-talk", import.meta.url))
+
+/**
+ * Loads a Llama 3 model from a folder in Hugging Face's layout.
+ * @throws InputError for files that are absent or broken, OutOfMemoryError naming the tensor that did not fit.
+ * @example
+ * const device = await openDevice()
+ * const model = await loadModel("models/tiny-talk", { device })
+ */
+export async function loadModel(path: string, options: LoadModelOptions): Promise<Model> {
+  await using folder = await openFolder(path)
+  return await Model.load(folder, options)
+}

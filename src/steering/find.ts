@@ -1,0 +1,207 @@
+import { InputError } from "../engine/errors.ts"
+import type { Model, Prompt } from "../engine/model.ts"
+import type { Steering } from "../engine/steer.ts"
+import type { Coefficients } from "./coefficients.ts"
+import { averageMetrics, type MetricName, type Metrics } from "./metrics.ts"
+import { type EvaluateContext, searchCoefficients, type SearchResult } from "./search.ts"
+import type { SteeringVector } from "./vector.ts"
+
+export interface FindOptions {
+  /** The prompts that the metric is averaged over; `prompt` is one alone. */
+  readonly prompts?: readonly Prompt[]
+  readonly prompt?: Prompt
+  /** Coefficients in ascending order, or "auto" (the default). */
+  readonly coefficients?: Coefficients
+  /** Layers to steer at; all of the vector's unless told. */
+  readonly layers?: readonly number[]
+  /** New tokens of a completion; 32 unless told. Curves sharpen from about 12. */
+  readonly tokens?: number
+  /** Hugging Face's repetition penalty while generating; 1.1 unless told. */
+  readonly repetitionPenalty?: number
+  /** How far the metric rises over its baseline at the redline, as a fraction; 0.2 unless told. */
+  readonly threshold?: number
+  /** The metric that is watched; `nll` unless told. */
+  readonly metric?: MetricName
+  readonly signal?: AbortSignal
+  readonly onProgress?: (progress: FindProgress) => void
+}
+
+export interface FindProgress {
+  readonly stage: "searching"
+  /** Coefficients that are done, of those asked for so far. */
+  readonly done: number
+  readonly total: number
+}
+
+/** A completion at one coefficient and what the unsteered model says of it. */
+export interface ScoredCompletion {
+  /** New ids alone. */
+  readonly ids: readonly number[]
+  /** Of each id, by the unsteered model, in nats. */
+  readonly logprobs: readonly number[]
+  /** Undefined without a tokenizer. */
+  readonly text: string | undefined
+}
+
+export interface CurvePoint {
+  readonly coefficient: number
+  /** The watched metric, the mean over prompts. */
+  readonly metric: number
+  readonly metrics: Metrics
+  /** In the prompts' order. */
+  readonly completions: readonly ScoredCompletion[]
+}
+
+export interface FoundRedline extends SearchResult<CurvePoint> {
+  readonly prompts: readonly { readonly text: string | undefined; readonly ids: readonly number[] }[]
+  readonly layers: readonly number[]
+  readonly settings: FindSettings
+  /** The coefficient at which the vector is as long as the mean residual, averaged over the layers. */
+  readonly unit: number
+}
+
+export interface FindSettings {
+  readonly coefficients: Coefficients
+  readonly tokens: number
+  readonly repetitionPenalty: number
+  readonly threshold: number
+  readonly metric: MetricName
+}
+
+/**
+ * Finds the redline of a steering vector by ALERT (Loeffler, «Automatically Choosing Maximum Coefficients for Steering
+ * Vectors via ALERT»): generates greedily at every coefficient, all of them and all prompts as rows of one batch, scores
+ * the completions with the unsteered model, and looks for the first coefficient at which the metric has risen by the
+ * threshold over its baseline at 0.
+ *
+ * @returns `max`, the last coefficient below the crossing, the crossing itself and the whole curve with its texts; `max`
+ * and `crossing` are null with a `reason` when the curve never crosses. Aborted, it returns what is known by then.
+ * @throws InputError for prompts, coefficients, layers or a vector that do not fit the model
+ * @example
+ * const found = await findRedline(model, vector, { prompt: "I am talking about" })
+ */
+export async function findRedline(model: Model, vector: SteeringVector, options: FindOptions = {}): Promise<FoundRedline> {
+  const settings = settingsOf(options)
+  const chosen = options.layers ? vector.select(options.layers) : vector
+  chosen.checkAgainst(model.config)
+  const prompts = promptsOf(options).map((prompt) => ({
+    text: typeof prompt === "string" ? prompt : model.decode(prompt),
+    ids: model.encode(prompt, settings.tokens),
+  }))
+  const promptIds = prompts.map(({ ids }) => ids)
+  const unit = await residualUnit(model, chosen, promptIds)
+  const { signal, onProgress } = options
+  const found = await searchCoefficients<CurvePoint>(
+    (coefficients, context) => evaluate(model, chosen, promptIds, settings, coefficients, context),
+    {
+      coefficients: settings.coefficients,
+      metric: settings.metric,
+      fraction: settings.threshold,
+      unit,
+      ...(signal && { signal }),
+      ...(onProgress && { onProgress: ({ done, total }) => onProgress({ stage: "searching", done, total }) }),
+    },
+  )
+  return { ...found, prompts, layers: chosen.layers, settings, unit }
+}
+
+function settingsOf(options: FindOptions): FindSettings {
+  return {
+    coefficients: options.coefficients ?? "auto",
+    tokens: options.tokens ?? 32,
+    repetitionPenalty: options.repetitionPenalty ?? 1.1,
+    threshold: options.threshold ?? 0.2,
+    metric: options.metric ?? "nll",
+  }
+}
+
+function promptsOf({ prompts, prompt }: FindOptions): readonly Prompt[] {
+  const all = [...(prompts ?? []), ...(prompt === undefined ? [] : [prompt])]
+  if (all.length > 0) return all
+  throw new InputError({ where: "prompts", expected: "at least one prompt", found: "none", todo: "give a prompt" })
+}
+
+/** Generates and scores every coefficient with every prompt, as many rows at a time as the device takes. */
+async function evaluate(
+  model: Model,
+  vector: SteeringVector,
+  prompts: readonly (readonly number[])[],
+  settings: FindSettings,
+  coefficients: readonly number[],
+  { signal, onPoints }: EvaluateContext<CurvePoint>,
+): Promise<CurvePoint[]> {
+  const longest = Math.max(...prompts.map((ids) => ids.length)) + settings.tokens
+  const atOnce = Math.max(1, Math.floor(model.rowsAtOnce(longest) / prompts.length))
+  const points: CurvePoint[] = []
+  for (let first = 0; first < coefficients.length; first += atOnce) {
+    const piece = await evaluatePiece(model, vector, prompts, settings, coefficients.slice(first, first + atOnce), signal)
+    onPoints(piece)
+    points.push(...piece)
+  }
+  return points
+}
+
+async function evaluatePiece(
+  model: Model,
+  vector: SteeringVector,
+  prompts: readonly (readonly number[])[],
+  settings: FindSettings,
+  coefficients: readonly number[],
+  signal: AbortSignal | undefined,
+): Promise<CurvePoint[]> {
+  const rows = coefficients.flatMap((coefficient) => prompts.map((ids) => ({ coefficient, ids })))
+  const steering: Steering[] = [{ vector, coefficient: rows.map(({ coefficient }) => coefficient) }]
+  const { tokens, repetitionPenalty, metric } = settings
+  const abort = signal && { signal }
+  const completions = await model.complete(
+    rows.map(({ ids }) => ids),
+    { tokens, repetitionPenalty, steering, ...abort },
+  )
+  const sequences = completions.map(({ ids }, row) => {
+    const prompt = rows[row]?.ids as readonly number[]
+    return { ids: [...prompt, ...ids], from: prompt.length }
+  })
+  const scores = await model.score(sequences, { ...abort })
+  return coefficients.map((coefficient, i) => {
+    const own = scores.slice(i * prompts.length, (i + 1) * prompts.length)
+    const metrics = averageMetrics(own)
+    const texts = own.map(({ logprobs }, p) => {
+      const { ids } = completions[i * prompts.length + p] as { ids: readonly number[] }
+      return { ids, logprobs: [...logprobs], text: model.decode(ids) }
+    })
+    return { coefficient, metric: metrics[metric], metrics, completions: texts }
+  })
+}
+
+/**
+ * The coefficient that makes the vector as long as the residual stream where it is added: the mean over layers of the
+ * mean residual norm after the layer divided by the vector's norm. A prompt's first token is left out where others
+ * follow: models park attention there, and its residual is many times longer than any other.
+ */
+async function residualUnit(model: Model, vector: SteeringVector, prompts: readonly (readonly number[])[]): Promise<number> {
+  const names = vector.layers.map((layer) => `blocks.${layer}.hook_resid_post`)
+  const { captured, lengths } = await model.run(prompts, { capture: names, logits: false })
+  const norms = vector.norms()
+  const ratios = vector.layers.flatMap((layer, i) => {
+    const tensor = captured.get(names[i] as string)
+    const norm = norms.get(layer) ?? 0
+    return tensor && norm > 0 ? [meanNorm(tensor.data, lengths, tensor.shape) / norm] : []
+  })
+  if (ratios.length === 0) {
+    throw new InputError({ where: "vector", expected: "a direction that is not zero", found: "zeros", todo: "train it again" })
+  }
+  return ratios.reduce((a, b) => a + b, 0) / ratios.length
+}
+
+function meanNorm(data: Float32Array, lengths: readonly number[], [, positions = 0, width = 0]: readonly number[]): number {
+  let sum = 0
+  let count = 0
+  for (const [row, length] of lengths.entries()) {
+    for (let position = length > 1 ? 1 : 0; position < length; position++) {
+      const first = (row * positions + position) * width
+      sum += Math.hypot(...data.subarray(first, first + width))
+      count++
+    }
+  }
+  return sum / count
+}
