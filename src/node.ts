@@ -1,4 +1,9 @@
 /** What only Node.js has: Dawn and the file system. */
+import { fileURLToPath } from "node:url"
+
 export { openDevice, type OpenDeviceOptions } from "./node/dawn.ts"
 export { assertWritable, type DiskFolder, FileSource, fileSource, makeFolder, openFolder, writeFileAtomic } from "./node/files.ts"
-export { embeddedModel, loadModel } from "./node/model.ts"
+export { loadModel } from "./node/model.ts"
+
+/** The folder of the model that comes with this package, tiny-talk: beside src/ as beside dist/. */
+export const embeddedModel: string = fileURLToPath(new URL("../models/tiny-talk", import.meta.url))

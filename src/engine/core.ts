@@ -1,13 +1,11 @@
-import { findBad } from "../kernels/find-bad.ts"
-import { type Checkpoint } from "./checkpoint.ts"
+import type { Checkpoint } from "./checkpoint.ts"
 import { inverseFrequencies, type LlamaConfig } from "./config.ts"
 import type { Device, GpuBuffer } from "./device.ts"
 import { InputError, NotFiniteError } from "./errors.ts"
 import { KernelSet } from "./kernel-set.ts"
 import { rotaryTable } from "./llama.ts"
 import { type Limits, passLimits, Workspace } from "./memory.ts"
-import { Recorder } from "./recorder.ts"
-import { type LoadOptions, loadWeights, type Weights } from "./weights.ts"
+import { type LoadOptions, loadWeights, notFiniteWeights, type Weights } from "./weights.ts"
 
 /** Tokens to run, in the order of rows and, in a row, of positions. */
 export interface TokenList {
@@ -89,18 +87,7 @@ export class Core implements Disposable {
    * @throws NotFiniteError always
    */
   async blameNotFinite(where: string): Promise<never> {
-    const bad: string[] = []
-    const { embedding, layers, head } = this.weights
-    const chunks = [embedding, ...layers.flatMap((l) => [l.qkv, l.output, l.gateUp, l.down]), head].flatMap((matrix) => matrix.chunks)
-    const types = new Map(chunks.map(({ buffer, type }) => [buffer, type]))
-    for (const buffer of this.weights.buffers) {
-      const found = this.device.createBuffer("found", 4)
-      const recorder = new Recorder(this.device, `looking for NaN in ${buffer.label}`)
-      recorder.run(findBad({ type: types.get(buffer) ?? "f32" }), [buffer, found], { words: buffer.size / 4 })
-      recorder.submit()
-      if (new Uint32Array(await this.device.read(found, 4))[0] !== 0) bad.push(buffer.label)
-      found.dispose()
-    }
+    const bad = await notFiniteWeights(this.device, this.weights)
     const cause =
       bad.length > 0 ? `these weights hold NaN or infinity: ${bad.join(", ")}` : "all weights are finite, so an activation overflowed"
     throw new NotFiniteError(`${where}: a logit is not a number; ${cause}`)

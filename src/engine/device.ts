@@ -1,3 +1,4 @@
+import "./gpu.ts"
 import type { Kernel } from "../kernels/kernel.ts"
 import { AdapterError, DeviceLostError, OutOfMemoryError, RedlineError } from "./errors.ts"
 
@@ -15,8 +16,8 @@ export interface AdapterFacts {
 }
 
 export interface DeviceOptions {
-  /** Says that the adapter came from an instance with validation and robustness on. */
-  readonly debug?: boolean
+  /** Bytes that one binding takes at most, where less than the adapter's own limit is wanted: weights split earlier. */
+  readonly maxBinding?: number
 }
 
 /** A storage buffer with its one owner. */
@@ -84,9 +85,13 @@ const LIMITS = [
 export class Device implements Disposable {
   readonly gpu: GPUDevice
   readonly facts: AdapterFacts
-  readonly debug: boolean
+  /** The largest piece of a buffer that one binding takes, in bytes. */
+  readonly maxBinding: number
   readonly #pipelines = new Map<string, Compiled>()
+  readonly #ofKernel = new WeakMap<Kernel<never>, Compiled>()
   readonly #bindGroups = new Map<string, GPUBindGroup>()
+  /** The keys of the bind groups that a buffer is part of. */
+  readonly #groupsOf = new Map<number, string[]>()
   readonly #parameters = new Map<string, GpuBuffer>()
   readonly #pending: Promise<void>[] = []
   readonly #buffers = new Set<GpuBuffer>()
@@ -94,10 +99,11 @@ export class Device implements Disposable {
   #doing = "nothing"
   #disposed = false
 
-  private constructor(gpu: GPUDevice, facts: AdapterFacts, debug: boolean) {
+  private constructor(gpu: GPUDevice, facts: AdapterFacts, options: DeviceOptions) {
     this.gpu = gpu
     this.facts = facts
-    this.debug = debug
+    const { maxStorageBufferBindingSize, maxBufferSize } = gpu.limits
+    this.maxBinding = Math.min(options.maxBinding ?? Infinity, maxStorageBufferBindingSize, maxBufferSize)
     void gpu.lost.then((info) => {
       if (!this.#disposed) this.#lost = new DeviceLostError(`the device was lost while ${this.#doing}: ${info.message}`)
     })
@@ -122,7 +128,7 @@ export class Device implements Disposable {
       requiredFeatures: FEATURES.filter((feature) => adapter.features.has(feature)),
       requiredLimits: Object.fromEntries(LIMITS.map((name) => [name, adapter.limits[name]])),
     })
-    return new Device(gpu, facts, options.debug ?? false)
+    return new Device(gpu, facts, options)
   }
 
   /** Bytes of video memory in live buffers. */
@@ -130,11 +136,6 @@ export class Device implements Disposable {
     let bytes = 0
     for (const buffer of this.#buffers) bytes += buffer.size
     return bytes
-  }
-
-  /** The largest piece of a buffer that one binding takes, in bytes. */
-  get maxBinding(): number {
-    return Math.min(this.gpu.limits.maxStorageBufferBindingSize, this.gpu.limits.maxBufferSize)
   }
 
   /** Names what is being done, for the messages of errors that come later. */
@@ -145,7 +146,7 @@ export class Device implements Disposable {
   /**
    * A storage buffer of `bytes` (rounded up to 4), filled with zeros. Failures arrive at the next {@link settled}.
    */
-  createBuffer(label: string, bytes: number, usage: GPUBufferUsageFlags = 0): GpuBuffer {
+  createBuffer(label: string, bytes: number, usage: number = 0): GpuBuffer {
     const size = Math.max(16, Math.ceil(bytes / 4) * 4)
     if (size > this.gpu.limits.maxBufferSize) {
       throw new OutOfMemoryError(
@@ -208,12 +209,13 @@ export class Device implements Disposable {
 
   /** Compiles a kernel once and keeps it. */
   compiled(kernel: Kernel<never>): Compiled {
-    const key = `${kernel.label}\n${JSON.stringify(kernel.constants)}\n${kernel.code}`
-    const known = this.#pipelines.get(key)
+    const known = this.#ofKernel.get(kernel)
     if (known) return known
-    const made = this.#compile(kernel)
-    this.#pipelines.set(key, made)
-    return made
+    const key = `${JSON.stringify(kernel.constants)}\n${kernel.code}`
+    const compiled = this.#pipelines.get(key) ?? this.#compile(kernel)
+    this.#pipelines.set(key, compiled)
+    this.#ofKernel.set(kernel, compiled)
+    return compiled
   }
 
   /** Drops cached parameters when they grow past any steady use. Nothing may be recorded and not yet submitted. */
@@ -223,6 +225,7 @@ export class Device implements Disposable {
     for (const buffer of this.#parameters.values()) this.#buffers.delete(buffer)
     this.#parameters.clear()
     this.#bindGroups.clear()
+    this.#groupsOf.clear()
   }
 
   /** The bind group of these buffers and parameters; the same objects give the same group again. */
@@ -239,6 +242,10 @@ export class Device implements Disposable {
       entries: all.map((bound, binding) => ({ binding, resource: resourceOf(bound) })),
     })
     this.#bindGroups.set(key, group)
+    for (const bound of buffers) {
+      const { id } = "buffer" in bound ? bound.buffer : bound
+      this.#groupsOf.set(id, [...(this.#groupsOf.get(id) ?? []), key])
+    }
     return group
   }
 
@@ -300,8 +307,8 @@ export class Device implements Disposable {
 
   #forget(buffer: GpuBuffer): void {
     this.#buffers.delete(buffer)
-    const mention = new RegExp(`,${buffer.id}[:,|]|,${buffer.id}$`)
-    for (const key of this.#bindGroups.keys()) if (mention.test(key)) this.#bindGroups.delete(key)
+    for (const key of this.#groupsOf.get(buffer.id) ?? []) this.#bindGroups.delete(key)
+    this.#groupsOf.delete(buffer.id)
   }
 }
 

@@ -1,17 +1,9 @@
 import type { LlamaConfig } from "./config.ts"
 import { InputError } from "./errors.ts"
 
-/** Where an internal lies on the GPU: `width` floats from `offset` on in rows of `stride` floats, one row a token. */
-export interface HookPoint {
-  readonly stride: number
-  readonly offset: number
-  /** The shape of one token's values. */
-  readonly shape: readonly number[]
-}
-
 /**
  * Every internal that can be captured, by TransformerLens's names, in the order of the forward pass, with the shape of
- * one token's values. `hook_pattern` is [head, key].
+ * one token's values. `hook_pattern` is [head, key]; `ln_final.hook_normalized` is, as there, before the norm's weight.
  */
 export function hookShapes(config: LlamaConfig): Map<string, readonly number[]> {
   const { layers, hiddenSize, intermediateSize, heads, kvHeads, headDim } = config

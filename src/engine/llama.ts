@@ -45,7 +45,8 @@ export function forward(recorder: Recorder, pass: Pass): void {
   const queryWidth = config.heads * config.headDim
   const keyWidth = config.kvHeads * config.headDim
   const qkvStride = pad8(queryWidth + 2 * keyWidth)
-  const tap = (name: string, buffer: GpuBuffer, from = 0, width = stride): void => capture?.tap(recorder, name, buffer, from, width, tokens)
+  const tap = (name: string, buffer: GpuBuffer, from = 0, rowStride = stride): void =>
+    capture?.tap(recorder, name, buffer, from, rowStride, tokens)
   const add = (layerOutput: GpuBuffer): void => recorder.run(kernels.residual, [residual, layerOutput], { count: tokens * stride })
 
   kernels.embed(recorder, weights.embedding, ids, residual, tokens)
@@ -90,7 +91,7 @@ export function forward(recorder: Recorder, pass: Pass): void {
   }
 
   if (capture?.wants("ln_final.hook_normalized")) {
-    recorder.run(kernels.norm, [residual, weights.finalNorm, normed], { tokens })
+    recorder.run(kernels.norm, [residual, weights.ones, normed], { tokens })
     tap("ln_final.hook_normalized", normed)
   }
 }

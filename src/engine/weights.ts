@@ -1,7 +1,9 @@
+import { findBad } from "../kernels/find-bad.ts"
 import { pad8 } from "../kernels/kernel.ts"
 import { bytesPerWeight, type WeightType } from "../kernels/weights.ts"
 import type { Checkpoint } from "./checkpoint.ts"
 import type { Device, GpuBuffer } from "./device.ts"
+import { Recorder } from "./recorder.ts"
 import { type TensorEntry, readTensorF32 } from "./safetensors.ts"
 
 /** Rows `firstRow … firstRow + rows` of a matrix, in one buffer: packed [pad8(rows), pad8(columns)]. */
@@ -10,6 +12,8 @@ export interface Chunk {
   readonly firstRow: number
   readonly rows: number
   readonly type: WeightType
+  /** The tensors in it, from top to bottom. */
+  readonly parts: readonly { readonly name: string; readonly rows: number }[]
 }
 
 /**
@@ -42,7 +46,9 @@ export interface Weights {
   readonly layers: readonly LayerWeights[]
   readonly finalNorm: GpuBuffer
   readonly head: Matrix
-  /** Every buffer, in the order of loading. */
+  /** f32 ones [pad8(hidden)]: a norm without a weight, which `ln_final.hook_normalized` is. */
+  readonly ones: GpuBuffer
+  /** Every buffer, in the order of loading, each with the name of its tensor or tensors. */
   readonly buffers: readonly GpuBuffer[]
 }
 
@@ -151,8 +157,10 @@ class Loader {
     }
     const finalNorm = await this.#vector("model.norm.weight")
     const head = config.tiedEmbeddings ? embedding : await this.#matrix("lm_head.weight")
+    const ones = this.#allocate("ones", pad8(config.hiddenSize) * 4)
+    this.#device.write(ones, new Float32Array(config.hiddenSize).fill(1))
     await this.#flush()
-    return { embedding, layers, finalNorm, head, buffers: this.#buffers }
+    return { embedding, layers, finalNorm, head, ones, buffers: this.#buffers }
   }
 
   dispose(): void {
@@ -188,7 +196,7 @@ class Loader {
         await this.#stream(part.entry, part.from, part.rows, buffer, row * stride)
         row += part.rows
       }
-      chunks.push({ buffer, firstRow, rows, type })
+      chunks.push({ buffer, firstRow, rows, type, parts: parts.map((part) => ({ name: part.entry.name, rows: part.rows })) })
     }
     return { rows: entries.reduce((sum, { shape }) => sum + (shape[0] ?? 0), 0), columns, chunks }
   }
@@ -231,6 +239,35 @@ class Loader {
     await this.#device.gpu.queue.onSubmittedWorkDone()
     await this.#device.settled()
   }
+}
+
+/** The names of the tensors that hold NaN or infinity. */
+export async function notFiniteWeights(device: Device, weights: Weights): Promise<string[]> {
+  const { embedding, layers, head } = weights
+  const matrices = [embedding, ...layers.flatMap((layer) => [layer.qkv, layer.output, layer.gateUp, layer.down]), head]
+  const chunkOf = new Map(matrices.flatMap((matrix) => matrix.chunks.map((chunk) => [chunk.buffer, { chunk, columns: matrix.columns }])))
+  const bad = new Set<string>()
+  for (const buffer of weights.buffers) {
+    const known = chunkOf.get(buffer)
+    const type = known?.chunk.type ?? "f32"
+    const rowBytes = known ? pad8(known.columns) * bytesPerWeight[type] : buffer.size
+    let offset = 0
+    for (const part of known?.chunk.parts ?? [{ name: buffer.label, rows: 1 }]) {
+      if (await holdsBad(device, buffer, type, offset, part.rows * rowBytes)) bad.add(part.name)
+      offset += part.rows * rowBytes
+    }
+  }
+  return [...bad]
+}
+
+async function holdsBad(device: Device, buffer: GpuBuffer, type: WeightType, offset: number, bytes: number): Promise<boolean> {
+  using part = device.createBuffer(`part of ${buffer.label}`, bytes)
+  using found = device.createBuffer("found", 4)
+  const recorder = new Recorder(device, `looking for NaN in ${buffer.label}`)
+  recorder.copy(buffer, part, bytes, offset)
+  recorder.run(findBad({ type }), [part, found], { words: bytes / 4 })
+  recorder.submit()
+  return new Uint32Array(await device.read(found, 4))[0] !== 0
 }
 
 function padRows(bytes: Uint8Array, rows: number, rowBytes: number, stride: number): Uint8Array {

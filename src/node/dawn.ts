@@ -5,6 +5,8 @@ import { AdapterError } from "../engine/errors.ts"
 export interface OpenDeviceOptions extends DeviceOptions {
   /** Part of the adapter's name, upper or lower case; without it the fastest adapter that Dawn finds. */
   readonly adapter?: string
+  /** Keeps WebGPU's validation and bounds checks on: slower, and mistakes are named. */
+  readonly debug?: boolean
 }
 
 // What Dawn is told, each with its reason. Debug mode leaves validation and robustness on.
@@ -31,11 +33,20 @@ export async function openDevice(options: OpenDeviceOptions = {}): Promise<Devic
   const kept = globalThis as { redlineDawn?: GPU[] }
   const gpu = create(flags)
   ;(kept.redlineDawn ??= []).push(gpu)
-  const adapter = await gpu.requestAdapter({ powerPreference: "high-performance" })
-  if (!adapter) {
-    const wanted = options.adapter === undefined ? "" : ` named «${options.adapter}»`
-    throw new AdapterError(`Dawn finds no WebGPU adapter${wanted}: install a Vulkan driver («npm test» says how) or choose another`)
-  }
-  return Device.from(adapter, options)
+  return Device.from(await requestAdapter(gpu, options.adapter), options)
 }
 
+
+async function requestAdapter(gpu: GPU, name: string | undefined): Promise<GPUAdapter> {
+  let adapter: GPUAdapter | null = null
+  let cause: unknown
+  try {
+    adapter = await gpu.requestAdapter({ powerPreference: "high-performance" })
+  } catch (error) {
+    cause = error // Dawn throws when a name was given and matches none, with the adapters that there are
+  }
+  if (adapter) return adapter
+  const wanted = name === undefined ? "" : ` whose name holds «${name}»`
+  const there = cause instanceof Error ? ` (${cause.message.replace(/\s+/g, " ").trim()})` : ""
+  throw new AdapterError(`Dawn finds no WebGPU adapter${wanted}${there}: install a Vulkan driver or name another adapter`, { cause })
+}

@@ -1,9 +1,5 @@
-import { fileURLToPath } from "node:url"
 import { type LoadModelOptions, Model } from "../engine/model.ts"
 import { openFolder } from "./files.ts"
-
-/** The folder of the model that comes with this package, tiny-talk. */
-export const embeddedModel: string = fileURLToPath(new URL("../models/tiny-talk", import.meta.url))
 
 /**
  * Loads a Llama 3 model from a folder in Hugging Face's layout.
