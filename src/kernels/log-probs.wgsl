@@ -5,7 +5,7 @@ override quads = (vocab + 3) / 4;
 override rowQuads = (vocab + 7) / 8 * 2;
 
 // Long f32 sums drift: each lane adds up short runs first, then the runs.
-const RUN = 16u;
+const RUN = 32u;
 const LOWEST = -3.4e38f;
 const QUIET_NAN = vec4u(0x7fc00000);
 

@@ -53,6 +53,9 @@ test("looks at `words` words and no further", async () => {
 test("strides over more than one weight per lane", async () => {
   const data = new Uint32Array(2 ** 21 + 3)
   expect(await found("f16", data)).toBe(0)
-  data[data.length - 1] = 0x7c000000
-  expect(await found("f16", data)).toBe(1)
+  for (const index of [2 ** 20 - 1, 2 ** 20, data.length - 1]) {
+    data[index] = 0x7c000000
+    expect(await found("f16", data), `at ${index}`).toBe(1)
+    data[index] = 0
+  }
 })

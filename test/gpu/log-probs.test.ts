@@ -31,7 +31,7 @@ function reference(logits: ArrayLike<number>, target: number): number[] {
 const ROWS: readonly [what: string, logit: (next: () => number, id: number) => number][] = [
   ["spread", (next) => next() * 25 + 5],
   ["narrow", (next) => 12 + next() * 0.1],
-  ["equal, where long sums would drift", () => 0.3],
+  ["nearly all equal, where long sums would drift", (_next, id) => (id === 0 ? 13 : 12.3)],
   ["ascending, where the highest moves all the time", (_next, id) => -20 + id / 4000],
   ["one token ahead", (next, id) => (id === 3 ? 30 : next() - 19)],
 ]
