@@ -28,12 +28,11 @@ export function attentionPattern({ heads, kvHeads, headDim }: AttentionPatternOp
     constants: {
       HEADS: heads,
       KV_HEADS: kvHeads,
-      HEAD_DIM: headDim,
       STRIDE: pad8((heads + 2 * kvHeads) * headDim),
       SCALE: 1 / Math.sqrt(headDim),
     },
     bindings: ["read", "read", "read", "read", "write"],
-    parameters: ({ capacity, keys }) => [capacity, keys],
+    parameters: ({ capacity, keys }) => [capacity, keys, headDim],
     grid: ({ tokens }) => [heads, tokens, 1],
   }
 }

@@ -58,11 +58,11 @@ function tiles({ heads, kvHeads, headDim, keysPerTile }: AttentionOptions): Kern
 const LANES = 8 // of a workgroup: what a CPU's vector holds
 
 function lanes({ heads, kvHeads, headDim }: AttentionOptions): Kernel<AttentionParameters> {
-  // Arrays of a lane's own take their length from `const`, not from `override`.
-  const lengths = `const HEAD_DIM = ${headDim}u;\nconst GROUP = ${heads / kvHeads}u;\n`
+  const part = partOf(headDim)
   return {
     label: `attention lanes [${heads}/${kvHeads}, ${headDim}]`,
-    code: partOf(headDim).code + lengths + lanesCode,
+    // The arrays of a lane take their length from `const`, not from `override`.
+    code: `${part.code}const GROUP = ${heads / kvHeads}u;\n${lanesCode}`,
     constants: {
       KV_HEADS: kvHeads,
       STRIDE_IN: pad8((heads + 2 * kvHeads) * headDim),
@@ -70,7 +70,7 @@ function lanes({ heads, kvHeads, headDim }: AttentionOptions): Kernel<AttentionP
       SCALE: 1 / Math.sqrt(headDim),
     },
     bindings: BINDINGS,
-    parameters: ({ capacity, tokens }) => [capacity, tokens],
+    parameters: ({ capacity, tokens }) => [capacity, tokens, headDim / part.size],
     grid: ({ tokens }) => spread(ceilDiv(tokens * kvHeads, LANES)),
   }
 }
