@@ -10,7 +10,8 @@ override TILE: u32;
 
 const LOWEST = -3.4e38;
 
-struct Parameters { capacity: u32 }
+// parts (of a head) bounds a loop: were it an `override`, a CPU driver would unroll it and compile for seconds.
+struct Parameters { capacity: u32, parts: u32 }
 
 @group(0) @binding(0) var<storage, read> qkv: array<Part>;
 @group(0) @binding(1) var<storage, read> keys: array<Part>;
@@ -45,7 +46,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
     if (lane < count) {
       let key = (cache + (first + lane) * step) / PART;
       var products = Part(0);
-      for (var i = 0u; i < HEAD_DIM / PART; i++) { products += query[i] * keys[key + i]; }
+      for (var i = 0u; i < parameters.parts; i++) { products += query[i] * keys[key + i]; }
       score = dot(products, Part(1));
     }
     scores[lane] = score;

@@ -37,9 +37,10 @@ export function attention(options: AttentionOptions): Kernel<AttentionParameters
 const BINDINGS = ["read", "read", "read", "read", "read", "write"] as const
 
 function tiles({ heads, kvHeads, headDim, keysPerTile }: AttentionOptions): Kernel<AttentionParameters> {
+  const part = partOf(headDim)
   return {
     label: `attention tiles [${heads}/${kvHeads}, ${headDim}]`,
-    code: partOf(headDim).code + tilesCode,
+    code: part.code + tilesCode,
     constants: {
       HEADS: heads,
       KV_HEADS: kvHeads,
@@ -50,7 +51,7 @@ function tiles({ heads, kvHeads, headDim, keysPerTile }: AttentionOptions): Kern
       TILE: keysPerTile,
     },
     bindings: BINDINGS,
-    parameters: ({ capacity }) => [capacity],
+    parameters: ({ capacity }) => [capacity, headDim / part.size],
     grid: ({ tokens }) => [heads, tokens, 1],
   }
 }

@@ -63,8 +63,14 @@ async function run(
   using qkvBuffer = device.upload("qkv", qkv)
   using keys = device.upload("keys", empty)
   using values = device.upload("values", empty)
-  using rows = device.upload("rows", Uint32Array.from(tokens, ({ row }) => row))
-  using positions = device.upload("positions", Uint32Array.from(tokens, ({ position }) => position))
+  using rows = device.upload(
+    "rows",
+    Uint32Array.from(tokens, ({ row }) => row),
+  )
+  using positions = device.upload(
+    "positions",
+    Uint32Array.from(tokens, ({ position }) => position),
+  )
   using tableBuffer = device.upload("table", table)
   const buffers = [qkvBuffer, keys, values, rows, positions, tableBuffer]
   runKernel(device, rotary(shape), buffers, { tokens: tokens.length, capacity })
@@ -75,16 +81,19 @@ async function run(
   }
 }
 
-test.each(headShapes)("$heads heads on $kvHeads of $headDim: rotates, fills its slots of the cache, touches no other", async (shape) => {
-  const qkv = padRows(raggedTokens.length, widthOf(shape), random(1))
-  const table = angleTable(shape.headDim)
-  const found = await run(shape, raggedTokens, qkv, table)
-  const expected = reference(shape, raggedTokens, qkv, table)
-  const tolerance = { absolute: 2e-7, relative: 1e-6 }
-  expectClose(found.qkv, expected.qkv, tolerance, "qkv")
-  expectClose(found.keys, expected.keys, tolerance, "keys")
-  expectClose(found.values, expected.values, { absolute: 0, relative: 1e-30 }, "values")
-})
+test.each(headShapes)(
+  "$heads heads on $kvHeads of $headDim: rotates, fills its slots of the cache, touches no other",
+  async (shape) => {
+    const qkv = padRows(raggedTokens.length, widthOf(shape), random(1))
+    const table = angleTable(shape.headDim)
+    const found = await run(shape, raggedTokens, qkv, table)
+    const expected = reference(shape, raggedTokens, qkv, table)
+    const tolerance = { absolute: 2e-7, relative: 1e-6 }
+    expectClose(found.qkv, expected.qkv, tolerance, "qkv")
+    expectClose(found.keys, expected.keys, tolerance, "keys")
+    expectClose(found.values, expected.values, { absolute: 0, relative: 1e-30 }, "values")
+  },
+)
 
 test("a token's bits do not depend on the others", async () => {
   const shape = { heads: 6, kvHeads: 2, headDim: 20 }
