@@ -1,0 +1,41 @@
+import { stat } from "node:fs/promises"
+import { dirname, join, resolve } from "node:path"
+import { InputError } from "../index.ts"
+import { assertWritable, fileSource } from "../node.ts"
+
+/** A UTF-8 file's text. @throws InputError when it cannot be read or is not UTF-8. */
+export async function readText(path: string): Promise<string> {
+  await using source = await fileSource(path)
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(await source.slice(0, source.byteLength))
+  } catch (error) {
+    if (!(error instanceof TypeError)) throw error
+    throw new InputError({ where: path, expected: "UTF-8 text", found: "other bytes" }, { cause: error })
+  }
+}
+
+/** The lines of a text, blank ones left out. */
+export function linesOf(text: string): string[] {
+  const lines = text.replace(/^\uFEFF/, "").split(/\r?\n/)
+  return lines.filter((line) => line.trim() !== "")
+}
+
+/** Makes sure, before long work, that a folder can be made or written to. Leaves nothing behind. @throws InputError */
+export async function assertFolderWritable(path: string): Promise<void> {
+  const facts = await stat(path).catch(() => undefined)
+  if (facts && !facts.isDirectory()) {
+    throw new InputError({ where: `--out ${path}`, expected: "a folder to write to", found: "a file", todo: "name another folder" })
+  }
+  const parent = dirname(resolve(path))
+  if (!facts && parent !== resolve(path)) return assertFolderWritable(parent)
+  await assertWritable(join(path, ".redline"))
+}
+
+/** The path that --out names. @throws InputError when it has another extension or cannot be written. */
+export async function checkedOut(path: string): Promise<string> {
+  if (!path.endsWith(".safetensors")) {
+    throw new InputError({ where: `--out ${path}`, expected: "a name that ends in .safetensors", found: "another" })
+  }
+  await assertWritable(path)
+  return path
+}

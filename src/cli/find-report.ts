@@ -1,0 +1,95 @@
+import { type CurvePoint, type FoundRedline, metrics } from "../index.ts"
+import { bar, counted, cut, oneLine, short, table } from "./text.ts"
+
+const BAR = 24
+const MARKER = " ◀ redline"
+
+/** A line of the curve's table; the heading and the redline are styled by the caller. */
+export interface TableLine {
+  readonly text: string
+  readonly kind: "heading" | "point" | "redline" | "broken"
+}
+
+/** The curve as a table of `width` columns: coefficient, metric, bar with the threshold's mark, the first prompt's text. */
+export function curveTable(found: FoundRedline, width: number): TableLine[] {
+  const { curve, settings, threshold, max, crossing } = found
+  const values = curve.map(({ metric }) => metric).filter(Number.isFinite)
+  const largest = Math.max(threshold, ...values)
+  const left = table(
+    [
+      ["coefficient", settings.metric, `0 to ${short(largest)}, │ threshold`],
+      ...curve.map(({ coefficient, metric }) => [`${coefficient}`, metric.toFixed(3), bar(metric, largest, BAR, threshold)]),
+    ],
+    ["right", "right", "left"],
+  )
+  const columns = Math.max(...left.map((line) => line.length))
+  const rest = Math.max(12, width - columns - 2)
+  return left.map((line, i) => {
+    const point = curve[i - 1]
+    const kind = point === undefined ? "heading" : kindOf(point, max, crossing)
+    const text = point === undefined ? headingOf(found) : textOf(point)
+    const marker = kind === "redline" ? MARKER : ""
+    return { kind, text: `${line.padEnd(columns)}  ${cut(text, rest - marker.length)}${marker}`.trimEnd() }
+  })
+}
+
+/** What the curve says, in sentences. */
+export function conclusion(found: FoundRedline): string[] {
+  const { baseline, threshold, crossing, max, interpolated, unit, reason, settings, stopped, prompts } = found
+  const name = `${settings.metric} (${metrics[settings.metric].describe}${prompts.length > 1 ? `, mean over ${prompts.length} prompts` : ""})`
+  const limits = `threshold ${threshold.toFixed(3)}, ${percent(settings.threshold)} above the baseline ${baseline.toFixed(3)} at coefficient 0`
+  const sentences: string[] = []
+  if (stopped) sentences.push("Stopped before the search was done: this is what was known by then.")
+  if (max === null || crossing === null) {
+    sentences.push(`No redline found: ${reason ?? "the metric never crosses its threshold"}.`, `${name}: ${limits}.`)
+    if (!stopped) sentences.push("The text holds at every coefficient tried; try larger ones with --coefficients, or auto.")
+    return sentences
+  }
+  if (max > 0) {
+    sentences.push(`The redline is ${max}: the largest coefficient tried before the text breaks.`)
+  } else {
+    sentences.push(`The redline is 0: ${reason ?? "the first coefficient crosses"}.`)
+    if (!stopped) sentences.push("Try smaller ones with --coefficients, or auto.")
+  }
+  const between = interpolated === null || max === 0 ? "" : `; a line between the two meets the threshold at ${short(interpolated)}`
+  sentences.push(`At ${crossing} ${name} crosses its ${limits}${between}.`)
+  if (max > 0) sentences.push(`There the vector is ${short(max / unit)} times as long as the mean residual that it is added to.`)
+  return sentences
+}
+
+/** All prompts' texts at the redline, or at the largest coefficient known where there is none. */
+export function allTexts(found: FoundRedline): string[] {
+  const at = found.curve.find(({ coefficient }) => coefficient === found.max) ?? found.curve.at(-1)
+  if (!at) return []
+  const texts = at.completions.map((completion, i) => `  ${promptName(found, i)} → ${oneLine(shown(completion))}`)
+  return [`Texts at ${at.coefficient}:`, ...texts]
+}
+
+/** What was run, in a line. */
+export function settingsLine({ layers, prompts, settings }: FoundRedline, layerRanges: string): string {
+  const steered = `${layers.length === 1 ? "layer" : "layers"} ${layerRanges}`
+  const generated = `${counted(settings.tokens, "token")}, repetition penalty ${settings.repetitionPenalty}`
+  return `${steered}; ${counted(prompts.length, "prompt")}; ${generated}`
+}
+
+function kindOf({ coefficient }: CurvePoint, max: number | null, crossing: number | null): TableLine["kind"] {
+  if (coefficient === max) return "redline"
+  return crossing !== null && coefficient >= crossing ? "broken" : "point"
+}
+
+function headingOf(found: FoundRedline): string {
+  return `text after ${promptName(found, 0)}`
+}
+
+function textOf({ completions: [first] }: CurvePoint): string {
+  return first ? oneLine(shown(first)).trimStart() : ""
+}
+
+const shown = ({ text, ids }: { text: string | undefined; ids: readonly number[] }): string => text ?? ids.join(" ")
+
+function promptName({ prompts }: FoundRedline, index: number): string {
+  const prompt = prompts[index]
+  return prompt ? `«${oneLine(shown(prompt))}»` : ""
+}
+
+const percent = (fraction: number): string => `${short(fraction * 100)} %`

@@ -1,0 +1,194 @@
+import { join } from "node:path"
+import {
+  type Coefficients,
+  findRedline,
+  type FoundRedline,
+  InputError,
+  type MetricName,
+  metrics,
+  parseCoefficients,
+  type SteeringVector,
+} from "../index.ts"
+import { embeddedModel, makeFolder, writeFileAtomic } from "../node.ts"
+import type { Command, Context } from "./command.ts"
+import { assertFolderWritable } from "./files.ts"
+import { allTexts, conclusion, curveTable, settingsLine } from "./find-report.ts"
+import { count, type Options, positive, quote } from "./options.ts"
+import { checkPrompts, readPrompts, sharedPrefix } from "./prompts.ts"
+import { adapterName, describeModel, modelName, openSession, type Session } from "./session.ts"
+import { describeVector, layersOption, pairsOptions, type PairsSource, readPairs, readVector, trainFrom } from "./steering.ts"
+import { ranges } from "./text.ts"
+
+const metricNames = Object.keys(metrics) as MetricName[]
+
+export const find: Command = {
+  name: "find",
+  summary: "find the largest coefficient of a steering vector at which the model still makes sense",
+  options: {
+    vector: { value: "FILE", help: "a steering vector (.safetensors)" },
+    ...pairsOptions,
+    layers: { value: "LAYERS", help: "0-based layers such as 2-5,7; the vector's own, or the model's middle third to train at" },
+    prompt: { value: "TEXT", help: "what the model continues; again for more" },
+    prompts: { value: "FILE", help: "more prompts, one a line, beside those of --prompt" },
+    coefficients: { value: "LIST", help: "start:end:step (0:8:0.25), 0,1,2.5 or auto, which is the default" },
+    tokens: { value: "N", help: "new tokens of a completion; 32 unless told" },
+    "repetition-penalty": { value: "NUMBER", help: "while generating; 1.1 unless told, 1 is none" },
+    threshold: { value: "NUMBER", help: "how far the metric rises at the redline, as a fraction; 0.2 unless told" },
+    metric: { value: "NAME", help: `${metricNames.map((name) => `${name} (${metrics[name].describe})`).join(" or ")}; nll unless told` },
+    out: { value: "DIR", help: "write run.json (the JSON document) and vector.safetensors there" },
+    texts: { help: "also print every prompt's text at the redline" },
+    demo: { help: "the embedded model's bridge pairs, its prompts, layers 3-4, coefficients 0:1.8:0.1, where not given otherwise" },
+  },
+  notes: [
+    "The vector is one of --vector, --positive with --negative, or --pairs (a vector by the mean of the differences). Without " +
+      "--prompt and --prompts the model continues the words that all texts of the pairs begin with. The metric is the mean over " +
+      "prompts. Every coefficient of the list and 0, the baseline, run as one batch; auto brackets the crossing in units of the residual " +
+      "stream and refines it.",
+    "JSON: { model, adapter, vector, layers, prompts: [{ text, ids }], settings, baseline, threshold, crossing, max, interpolated, " +
+      "unit, stopped, reason, curve: [{ coefficient, metric, metrics, completions: [{ ids, logprobs, text }] }], seconds: { load, " +
+      "train, search, total } }. crossing and max are null, with a reason, when the metric never crosses. Numbers that are not " +
+      "finite are null.",
+    "Ctrl-C stops the search and prints what is known (exit code 130); a second one ends the process at once.",
+  ],
+  examples: [
+    "redline find --demo",
+    'redline find --positive "I am talking about weddings" --negative "I am talking about nothing" --layers 3-4',
+    "redline find --model DIR --vector wedding.safetensors --prompt Hello --coefficients 0:8:0.25 --json",
+  ],
+  run,
+}
+
+interface Request {
+  readonly vector: SteeringVector | undefined
+  readonly source: PairsSource | undefined
+  readonly prompts: readonly string[]
+  readonly coefficients: Coefficients
+  readonly tokens: number
+  readonly repetitionPenalty: number
+  readonly threshold: number
+  readonly metric: MetricName
+  readonly out: string | undefined
+}
+
+async function run(context: Context): Promise<void> {
+  const options = withDemo(context.options)
+  const request = await readRequest(options)
+  const { terminal, signal } = context
+  const started = performance.now()
+  using session = await openSession({ ...context, options })
+  const { model } = session
+  checkPrompts(model, request.prompts, request.tokens)
+  request.vector?.checkAgainst(model.config)
+  session.announce()
+
+  const loaded = performance.now()
+  const vector = request.vector ?? (await trainFrom(model, request.source as PairsSource, { ...context, options }))
+  const trained = performance.now()
+  terminal.progress("searching")
+  const { prompts, coefficients, tokens, repetitionPenalty, threshold, metric } = request
+  const found = await findRedline(model, vector, {
+    ...{ prompts, coefficients, tokens, repetitionPenalty, threshold, metric },
+    signal,
+    onProgress: ({ done, total }) => terminal.progress(`searching ${done} of ${total} coefficients`),
+  })
+  const ended = performance.now()
+  const seconds = {
+    load: session.seconds,
+    train: (trained - loaded) / 1000,
+    search: (ended - trained) / 1000,
+    total: (ended - started) / 1000,
+  }
+
+  const document = documentOf(found, vector, session, options, seconds)
+  if (terminal.json) terminal.document(document)
+  else printFound(found, vector, session, { ...context, options })
+  terminal.note(`took ${Object.entries(seconds).map(([name, s]) => `${s.toFixed(1)} s ${name}`).join(", ")}`)
+  if (request.out !== undefined) await writeRun(request.out, document, vector)
+}
+
+/** Everything that can be read and checked without the model. */
+async function readRequest(options: Options): Promise<Request> {
+  const source = options.oneOf(["vector"], ["positive", "negative"], ["pairs"])
+  if (!source) {
+    const todo = "or start with --demo"
+    const expected = "--vector, --positive with --negative, or --pairs"
+    throw new InputError({ where: "redline find", expected, found: "none of them", todo })
+  }
+  const layers = layersOption(options)
+  const numbers = {
+    coefficients: parseCoefficients(options.text("coefficients") ?? "auto", "--coefficients"),
+    tokens: options.number("tokens", count) ?? 32,
+    repetitionPenalty: options.number("repetition-penalty", positive) ?? 1.1,
+    threshold: options.number("threshold", positive) ?? 0.2,
+    metric: metricOption(options),
+  }
+  const file = options.text("vector")
+  const stored = file === undefined ? undefined : await readVector(file)
+  const vector = stored && layers ? stored.select(layers) : stored
+  const pairs = await readPairs(options)
+  const prompts = await readPrompts(options)
+  if (prompts.length === 0) prompts.push(sharedPrefix(pairs?.pairs ?? []))
+  const out = options.text("out")
+  if (out !== undefined) await assertFolderWritable(out)
+  return { ...numbers, vector, source: pairs, prompts, out }
+}
+
+function metricOption(options: Options): MetricName {
+  const text = options.text("metric") ?? "nll"
+  const name = metricNames.find((known) => known === text)
+  if (name !== undefined) return name
+  throw new InputError({ where: "--metric", expected: metricNames.join(" or "), found: quote(text) })
+}
+
+/** The options with the demo's where --demo is given and they were not. */
+function withDemo(options: Options): Options {
+  if (!options.has("demo")) return options
+  options.oneOf(["demo"], ["model"])
+  const own = (...names: string[]): boolean => names.some((name) => options.has(name))
+  return options.withDefaults({
+    ...(!own("vector", "positive", "negative") && { pairs: join(embeddedModel, "pairs", "bridge.jsonl") }),
+    ...(!own("vector") && { layers: "3-4" }),
+    ...(!own("prompt") && { prompts: join(embeddedModel, "prompts.txt") }),
+    coefficients: "0:1.8:0.1",
+  })
+}
+
+function documentOf(
+  found: FoundRedline,
+  vector: SteeringVector,
+  { device, model }: Session,
+  options: Options,
+  seconds: Readonly<Record<string, number>>,
+): Record<string, unknown> {
+  const { layers, prompts, settings, baseline, threshold, crossing, max, interpolated, unit, stopped, reason, curve } = found
+  return {
+    model: describeModel(options, model),
+    adapter: device.facts,
+    vector: { ...describeVector(vector), file: options.text("vector") ?? null },
+    ...{ layers, prompts, settings, baseline, threshold, crossing, max, interpolated, unit, stopped },
+    reason: reason ?? null,
+    curve,
+    seconds,
+  }
+}
+
+function printFound(found: FoundRedline, vector: SteeringVector, { device, model }: Session, { options, terminal }: Context): void {
+  const { layers, hiddenSize } = model.config
+  const from = options.text("vector") ?? vector.metadata.createdFrom ?? "unknown"
+  terminal.print(
+    `${modelName(options)} (${layers} layers of ${hiddenSize}) on ${adapterName(device.facts)}`,
+    `vector by ${vector.metadata.method} from ${from}; ${settingsLine(found, ranges(found.layers))}`,
+    "",
+  )
+  for (const { kind, text } of curveTable(found, terminal.width)) {
+    terminal.print(kind === "heading" || kind === "broken" ? terminal.style("dim", text) : kind === "redline" ? terminal.style("bold", text) : text)
+  }
+  terminal.print("", ...conclusion(found))
+  if (options.has("texts")) terminal.print("", ...allTexts(found))
+}
+
+async function writeRun(folder: string, document: unknown, vector: SteeringVector): Promise<void> {
+  await makeFolder(folder)
+  await writeFileAtomic(join(folder, "vector.safetensors"), vector.toSafetensors())
+  await writeFileAtomic(join(folder, "run.json"), `${JSON.stringify(document)}\n`)
+}

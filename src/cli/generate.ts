@@ -1,0 +1,66 @@
+import type { Command, Context } from "./command.ts"
+import { anyNumber, count, positive } from "./options.ts"
+import { promptOf, promptOptions } from "./prompts.ts"
+import { openSession } from "./session.ts"
+import { checkSteering, readSteering, steeringOptions } from "./steering.ts"
+import { harmless } from "./text.ts"
+
+export const generate: Command = {
+  name: "generate",
+  summary: "continue a prompt, steered or not, as it is generated",
+  options: {
+    ...promptOptions("prompt"),
+    ...steeringOptions,
+    tokens: { value: "N", help: "new tokens at most; 32 unless told" },
+    temperature: { value: "NUMBER", help: "0, which is the default, chooses greedily" },
+    "top-p": { value: "NUMBER", help: "sample from the most probable tokens that together reach this; 1 unless told" },
+    "repetition-penalty": { value: "NUMBER", help: "Hugging Face's; 1, which is none, unless told" },
+    seed: { value: "N", help: "of the sampling; 0 unless told" },
+  },
+  notes: [
+    "Prints the new text alone, or the new ids where the model has no tokenizer. It ends at an end-of-text or end-of-turn token or " +
+      "after --tokens.",
+    "JSON: { prompt, promptIds, ids, text, logprobs, stopped }: ids are the new ones alone, logprobs theirs under the model as it " +
+      "generates (steered; before penalty and temperature), stopped is end or length; prompt and text are null without a tokenizer.",
+  ],
+  examples: [
+    'redline generate --prompt "I am" --tokens 20',
+    'redline generate --prompt "I am" --vector wedding.safetensors --coefficient 0.6 --layers 3-4',
+  ],
+  run,
+}
+
+async function run(context: Context): Promise<void> {
+  const { options, terminal, signal } = context
+  const prompt = promptOf(options, "prompt")
+  const tokens = options.number("tokens", count) ?? 32
+  const settings = {
+    temperature: options.number("temperature", anyNumber) ?? 0,
+    topP: options.number("top-p", positive) ?? 1,
+    repetitionPenalty: options.number("repetition-penalty", positive) ?? 1,
+    seed: options.number("seed", anyNumber) ?? 0,
+  }
+  const steering = await readSteering(options)
+  using session = await openSession(context)
+  const { model } = session
+  const promptIds = model.encode(prompt, tokens)
+  checkSteering(steering, model)
+
+  const ids: number[] = []
+  const logprobs: number[] = []
+  const stream = model.tokenizer?.stream()
+  const write = (piece: string): void => {
+    if (!terminal.json && piece !== "") terminal.write(terminal.interactive ? harmless(piece) : piece)
+  }
+  for await (const { id, logprob } of model.generateTokens(promptIds, { ...settings, tokens, steering, logprobs: terminal.json, signal })) {
+    if (ids.length === 0) session.announce()
+    ids.push(id)
+    if (logprob !== undefined) logprobs.push(logprob)
+    write(stream ? stream.push(id) : `${ids.length > 1 ? " " : ""}${id}`)
+  }
+  write(`${stream?.end() ?? ""}\n`)
+  if (!terminal.json) return
+  const stopped = model.endIds.includes(ids.at(-1) ?? -1) ? "end" : "length"
+  const text = model.decode(ids) ?? null
+  terminal.document({ prompt: typeof prompt === "string" ? prompt : (model.decode(prompt) ?? null), promptIds, ids, text, logprobs, stopped })
+}

@@ -1,0 +1,62 @@
+import { type Command, commonOptions } from "./command.ts"
+import type { OptionTable } from "./options.ts"
+
+const WIDTH = 100
+
+/** The help of `redline` itself. */
+export function overallHelp(commands: readonly Command[]): string {
+  const longest = Math.max(...commands.map(({ name }) => name.length))
+  return [
+    "Finds the redline of a steering vector: the largest coefficient at which a language model still makes sense.",
+    "",
+    "Commands:",
+    ...commands.flatMap(({ name, summary }) => hang(`  redline ${name.padEnd(longest)}  `, summary)),
+    "",
+    "Each takes --help. The model is the embedded tiny-talk unless --model DIR names another. Results go to stdout,",
+    "notes, progress and errors to stderr. Exit code: 0 done, 1 failed, 2 wrong use or bad input, 130 stopped by Ctrl-C.",
+    "",
+    "Start with:  redline find --demo",
+  ].join("\n")
+}
+
+/** The help of one command. */
+export function commandHelp({ name, summary, options, notes, examples }: Command): string {
+  return [
+    ...wrap(`redline ${name}: ${summary}`, WIDTH),
+    "",
+    "Options:",
+    ...optionLines(options),
+    "",
+    "Options of every command:",
+    ...optionLines(commonOptions),
+    "",
+    ...notes.flatMap((note) => [...wrap(note, WIDTH), ""]),
+    "Examples:",
+    ...examples.map((example) => `  ${example}`),
+  ].join("\n")
+}
+
+function optionLines(table: OptionTable): string[] {
+  return Object.entries(table).flatMap(([name, { value, help }]) =>
+    hang(`  --${name}${value === undefined ? "" : ` ${value}`}`.padEnd(27), help),
+  )
+}
+
+/** `text` beside `label`, its further lines indented below the first. */
+function hang(label: string, text: string): string[] {
+  return wrap(text, WIDTH - label.length).map((line, i) => `${i === 0 ? label : " ".repeat(label.length)}${line}`)
+}
+
+function wrap(text: string, width: number): string[] {
+  const lines: string[] = []
+  let line = ""
+  for (const word of text.split(" ")) {
+    if (line !== "" && line.length + 1 + word.length > width) {
+      lines.push(line)
+      line = word
+    } else {
+      line = line === "" ? word : `${line} ${word}`
+    }
+  }
+  return [...lines, line]
+}

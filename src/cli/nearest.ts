@@ -1,0 +1,18 @@
+/** The candidate with the fewest edits (insert, delete, replace a character) between it and `wanted`. */
+export function nearest(wanted: string, candidates: readonly string[]): string {
+  const ranked = candidates.map((text) => ({ text, edits: edits(wanted, text) }))
+  return ranked.sort((a, b) => a.edits - b.edits)[0]?.text ?? ""
+}
+
+function edits(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, j) => j)
+  for (const [i, char] of [...a].entries()) {
+    const next = [i + 1]
+    for (let j = 0; j < b.length; j++) {
+      const replaced = (row[j] as number) + (char === b[j] ? 0 : 1)
+      next.push(Math.min(replaced, (row[j + 1] as number) + 1, (next[j] as number) + 1))
+    }
+    row = next
+  }
+  return row[b.length] as number
+}

@@ -1,0 +1,58 @@
+import { InputError, type Model, type Pair, type Prompt } from "../index.ts"
+import { linesOf, readText } from "./files.ts"
+import { type Options, type OptionTable, parseIds, quote } from "./options.ts"
+
+/** Text or ids that a command runs: one of `name` and --ids. */
+export function promptOptions(name: "prompt" | "text"): OptionTable {
+  return {
+    [name]: { value: "TEXT", help: "encoded as the tokenizer says, with its beginning-of-text token" },
+    ids: { value: "IDS", help: "token ids such as 1,2,3 instead, taken as they are" },
+  }
+}
+
+/** What {@link promptOptions} give. @throws InputError unless it is one of them. */
+export function promptOf(options: Options, name: "prompt" | "text"): Prompt {
+  options.oneOf([name], ["ids"])
+  const ids = options.text("ids")
+  if (ids !== undefined) return parseIds(ids)
+  return options.required(name, `give --${name} or --ids`)
+}
+
+/** The prompts of --prompt and --prompts together; those of --prompt come first. */
+export async function readPrompts(options: Options): Promise<string[]> {
+  const prompts = [...options.all("prompt")]
+  for (const file of options.all("prompts")) {
+    const lines = linesOf(await readText(file))
+    if (lines.length === 0) throw new InputError({ where: file, expected: "a prompt on each line", found: "no text" })
+    prompts.push(...lines)
+  }
+  return prompts
+}
+
+/**
+ * The prefix that all texts of the pairs share, in whole words (ALERT's prompt).
+ * @throws InputError when they share no word
+ */
+export function sharedPrefix(pairs: readonly Pair[]): string {
+  const texts = pairs.flatMap(({ positive, negative }) => [positive, negative])
+  const first = texts[0] ?? ""
+  let length = first.length
+  for (const text of texts) while (!text.startsWith(first.slice(0, length))) length--
+  // A word ends where every text ends or goes on with something that is no letter.
+  const endsWord = (at: number): boolean => texts.every((text) => !/^[\p{L}\p{M}\p{N}'’]/u.test(text.slice(at)))
+  while (length > 0 && !endsWord(length)) length--
+  const prefix = first.slice(0, length).trimEnd()
+  if (/[\p{L}\p{N}]/u.test(prefix)) return prefix
+  const found = `${quote(first)} beside texts that begin otherwise`
+  throw new InputError({
+    where: "prompt",
+    expected: "--prompt, --prompts or pairs that begin with the same words",
+    found,
+    todo: "give a prompt",
+  })
+}
+
+/** Encodes prompts early, so that what is wrong with them is said before any work. */
+export function checkPrompts(model: Model, prompts: readonly Prompt[], more: number): void {
+  for (const prompt of prompts) model.encode(prompt, more)
+}

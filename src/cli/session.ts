@@ -1,0 +1,72 @@
+import { basename, resolve } from "node:path"
+import type { AdapterFacts, Device, Model } from "../index.ts"
+import { embeddedModel, loadModel, openDevice } from "../node.ts"
+import type { Context } from "./command.ts"
+import type { Options } from "./options.ts"
+import type { Terminal } from "./terminal.ts"
+import { bytes } from "./text.ts"
+
+/** A model on an open device, for the length of one command. */
+export interface Session extends Disposable {
+  readonly device: Device
+  readonly model: Model
+  /** Seconds that opening and loading took. */
+  readonly seconds: number
+  /** Notes what is odd about the adapter and the model. Call it once the input is known to be good: an error is one line. */
+  announce(): void
+}
+
+/** Opens the device and loads the model that the options name. */
+export async function openSession({ options, terminal, signal }: Context): Promise<Session> {
+  const started = performance.now()
+  const device = await deviceOf(options)
+  try {
+    const model = await loadModel(modelPath(options), {
+      device,
+      signal,
+      onProgress: ({ done, total }) => terminal.progress(`loading ${bytes(done)} of ${bytes(total)}`),
+    })
+    return {
+      device,
+      model,
+      seconds: (performance.now() - started) / 1000,
+      announce() {
+        noteSoftware(device, terminal)
+        for (const warning of model.warnings) terminal.note(`note: ${warning}`)
+      },
+      [Symbol.dispose]() {
+        model.dispose()
+        device.dispose()
+      },
+    }
+  } catch (error) {
+    device.dispose()
+    throw error
+  }
+}
+
+/** The device that the options ask for. */
+export async function deviceOf(options: Options): Promise<Device> {
+  const adapter = options.text("adapter")
+  return openDevice({ debug: options.has("debug"), ...(adapter !== undefined && { adapter }) })
+}
+
+/** The model's folder. */
+export const modelPath = (options: Options): string => options.text("model") ?? embeddedModel
+
+/** The model's folder by its last name. */
+export const modelName = (options: Options): string => basename(resolve(modelPath(options)))
+
+/** An adapter in a few words. */
+export function adapterName({ description, device, vendor, architecture }: AdapterFacts): string {
+  return [description, device, `${vendor} ${architecture}`.trim()].find((text) => text !== "") ?? "an adapter without a name"
+}
+
+/** The model as the JSON documents give it. */
+export function describeModel(options: Options, { config }: Pick<Model, "config">): Record<string, unknown> {
+  return { name: modelName(options), path: modelPath(options), ...config }
+}
+
+function noteSoftware({ facts }: Device, terminal: Terminal): void {
+  if (facts.software) terminal.note(`note: ${adapterName(facts)} is a software adapter: the results are right, the speed is not a GPU's`)
+}
