@@ -10,7 +10,9 @@ export interface AdapterFacts {
   readonly description: string
   /** True for a software adapter (lavapipe, SwiftShader). */
   readonly software: boolean
-  /** Lanes of a subgroup, 0 where the adapter has none. */
+  /** Whether kernels may use subgroup operations. */
+  readonly subgroups: boolean
+  /** Lanes of a subgroup. */
   readonly subgroupMinSize: number
   readonly subgroupMaxSize: number
 }
@@ -324,6 +326,7 @@ function adapterFacts(adapter: GPUAdapter): AdapterFacts {
     device: info.device,
     description: info.description,
     software: info.isFallbackAdapter,
+    subgroups: adapter.features.has("subgroups"),
     subgroupMinSize: info.subgroupMinSize ?? 0,
     subgroupMaxSize: info.subgroupMaxSize ?? 0,
   })

@@ -38,21 +38,21 @@ export class KernelSet {
 
   constructor(config: LlamaConfig, facts: AdapterFacts) {
     const { hiddenSize, intermediateSize, heads, kvHeads, headDim, vocabSize, rmsNormEps } = config
-    const shapes = kernelShapes({ software: facts.software, subgroups: facts.subgroupMaxSize > 0 })
+    const shapes = kernelShapes(facts)
     this.heads = heads
     this.#config = config
     this.#shapes = shapes
     this.norm = rmsNorm({ width: hiddenSize, epsilon: rmsNormEps })
     this.gather = gather({ width: hiddenSize })
     this.rotary = rotary({ heads, kvHeads, headDim })
-    this.attention = attention({ heads, kvHeads, headDim, keysPerTile: 32 })
+    this.attention = attention({ heads, kvHeads, headDim, ...(facts.software ? { variant: "lanes", keysPerTile: 8 } : { variant: "tiles", keysPerTile: 64 }) })
     this.pattern = attentionPattern({ heads, kvHeads, headDim })
     this.siluGate = siluGate({ width: intermediateSize })
     this.residual = residual()
     this.steer = steer({ width: hiddenSize })
-    this.choose = choose({ vocab: vocabSize })
-    this.sample = sample({ vocab: vocabSize })
-    this.logProbs = logProbs({ vocab: vocabSize })
+    this.choose = choose({ vocab: vocabSize, lanes: facts.software ? 8 : 256 })
+    this.sample = sample({ vocab: vocabSize, lanes: facts.software ? 8 : 256 })
+    this.logProbs = logProbs({ vocab: vocabSize, lanes: facts.software ? 8 : 256 })
   }
 
   /** Copies rows of `width` floats. */

@@ -160,6 +160,7 @@ class Loader {
     const ones = this.#allocate("ones", pad8(config.hiddenSize) * 4)
     this.#device.write(ones, new Float32Array(config.hiddenSize).fill(1))
     await this.#flush()
+    this.#device.doing("waiting for work")
     return { embedding, layers, finalNorm, head, ones, buffers: this.#buffers }
   }
 

@@ -1,4 +1,5 @@
-import { expect, test } from "vitest"
+import { beforeAll, describe, expect, test } from "vitest"
+import type { Device, GpuBuffer } from "../../src/engine/device.ts"
 import { Recorder } from "../../src/engine/recorder.ts"
 import { pad8 } from "../../src/kernels/kernel.ts"
 import { matmul, type MatmulVariant } from "../../src/kernels/matmul.ts"
@@ -7,74 +8,143 @@ import type { WeightType } from "../../src/kernels/weights.ts"
 import { testDevice } from "../helpers/device.ts"
 import { expectClose, packWeights, random, roundTo } from "../helpers/numbers.ts"
 
+const TABLES = {
+  GPU: kernelShapes({ software: false, subgroups: true, subgroupMinSize: 32 }),
+  software: kernelShapes({ software: true, subgroups: true, subgroupMinSize: 8 }),
+  "software, narrow subgroups": kernelShapes({ software: true, subgroups: true, subgroupMinSize: 4 }),
+}
+const nameOf = (variant: MatmulVariant): string => Object.values(variant).join(" ")
+const ALL = new Map(Object.values(TABLES).flatMap((table) => table.matmul.map(({ variant }) => [nameOf(variant), variant])))
+const BATCH = Object.values(TABLES).flatMap((table) => table.matmul.slice(1).map(({ variant }) => [nameOf(variant), variant] as const))
+
+const TYPES: readonly WeightType[] = ["f32", "f16", "bf16"]
+const SIZES = [
+  [519, 120],
+  [37, 704],
+  [40, 37],
+] as const
+const TOKENS = 130
+const COUNTS = [1, 2, 3, 7, 8, 9, 33, 65, TOKENS]
+
+const PAD = 5 // columns on either side of the outputs that belong to others
 const GUARD = 12345
-const PAD = 5 // columns of the output that belong to others, on either side
 
 interface Problem {
   readonly rows: number
   readonly columns: number
   readonly type: WeightType
-  readonly x: Float32Array
-  readonly weights: Float64Array
+  readonly x: Float32Array<ArrayBuffer>
+  readonly packed: Uint32Array<ArrayBuffer>
+  /** [TOKENS, rows], in float64. */
+  readonly expected: Float64Array
 }
 
-function problem(rows: number, columns: number, tokens: number, type: WeightType): Problem {
+function problem(rows: number, columns: number, type: WeightType): Problem {
   const next = random(rows * 31 + columns)
   const stride = pad8(columns)
-  const x = new Float32Array(tokens * stride)
-  for (let t = 0; t < tokens; t++) for (let k = 0; k < columns; k++) x[t * stride + k] = next()
+  const x = new Float32Array(TOKENS * stride)
+  for (let t = 0; t < TOKENS; t++) for (let k = 0; k < columns; k++) x[t * stride + k] = next()
   const weights = Float64Array.from({ length: rows * columns }, () => roundTo(type, next()))
-  return { rows, columns, type, x, weights }
-}
-
-/** [tokens, rows] in float64, token by token. */
-function reference({ rows, columns, x, weights }: Problem, tokens: number): Float64Array {
-  const stride = pad8(columns)
-  const out = new Float64Array(tokens * rows)
-  for (let t = 0; t < tokens; t++) {
+  const expected = new Float64Array(TOKENS * rows)
+  for (let t = 0; t < TOKENS; t++) {
     for (let n = 0; n < rows; n++) {
       let sum = 0
       for (let k = 0; k < columns; k++) sum += (x[t * stride + k] as number) * (weights[n * columns + k] as number)
-      out[t * rows + n] = sum
+      expected[t * rows + n] = sum
     }
   }
-  return out
+  return { rows, columns, type, x, packed: packWeights(weights, rows, columns, type), expected }
 }
 
-/** [tokens, rows] from the GPU, for the problem's first `tokens` tokens. Checks that nothing else was written. */
-async function run(p: Problem, tokens: number, variant: MatmulVariant, x: Float32Array = p.x): Promise<Float32Array> {
-  const device = await testDevice()
+let device: Device
+beforeAll(async () => {
+  device = await testDevice()
+})
+
+/** Dispatches on the problem's first tokens; gives the outputs [tokens, rows] and expects that nothing else was written. */
+async function run(p: Problem, variant: MatmulVariant, tokens: number, x: GpuBuffer, weights: GpuBuffer): Promise<Float32Array> {
   const outStride = p.rows + 2 * PAD
-  using input = device.upload("x", x.subarray(0, tokens * pad8(p.columns)))
-  using weights = device.upload("weights", packWeights(p.weights, p.rows, p.columns, p.type))
-  using out = device.upload("out", new Float32Array(tokens * outStride).fill(GUARD))
+  using out = device.upload("out", new Float32Array((tokens + 1) * outStride).fill(GUARD))
   const recorder = new Recorder(device, "matmul test")
-  recorder.run(matmul({ ...p, variant }), [input, weights, out], { tokens, outStride, outOffset: PAD })
+  recorder.run(matmul({ ...p, variant }), [x, weights, out], { tokens, outStride, outOffset: PAD })
   recorder.submit()
   const all = new Float32Array(await device.read(out))
   const result = new Float32Array(tokens * p.rows)
   for (let t = 0; t < tokens; t++) {
-    const row = all.subarray(t * outStride, (t + 1) * outStride)
-    result.set(row.subarray(PAD, PAD + p.rows), t * p.rows)
-    expect([...row.subarray(0, PAD), ...row.subarray(PAD + p.rows)]).toEqual(Array(2 * PAD).fill(GUARD))
+    const ours = all.subarray(t * outStride + PAD, t * outStride + PAD + p.rows)
+    result.set(ours, t * p.rows)
+    ours.fill(GUARD)
   }
+  expect(all.every((each) => each === GUARD)).toBe(true)
   return result
 }
 
-const SIZES = [[519, 120], [37, 704], [40, 37]] as const
-const COUNTS = [1, 2, 3, 7, 8, 9, 33, 65, 130]
-const TYPES: readonly WeightType[] = ["f32", "f16", "bf16"]
+describe.each(TYPES)("%s", (type) => {
+  const problems = SIZES.map(([rows, columns]) => problem(rows, columns, type))
 
-const tables = { software: kernelShapes({ software: true, subgroups: true }) }
-
-test.each(TYPES)("%s", async (type) => {
-  for (const [rows, columns] of SIZES) {
-    const p = problem(rows, columns, 130, type)
-    const expected = reference(p, 130)
-    for (const tokens of COUNTS) {
-      const variant = chooseMatmul(tables.software, tokens)
-      const actual = await run(p, tokens, variant)
-      expectClose(actual, expected.subarray(0, tokens * rows), { absolute: 2e-5, relative: 2e-5 }, `${rows}x${columns} ${tokens}`)
+  test.each([...ALL])("%s agrees with float64", async (_, variant) => {
+    for (const p of problems) {
+      using x = device.upload("x", p.x)
+      using weights = device.upload("weights", p.packed)
+      for (const tokens of COUNTS) {
+        const actual = await run(p, variant, tokens, x, weights)
+        const what = `[${tokens}, ${p.columns}] x [${p.columns}, ${p.rows}]`
+        expectClose(actual, p.expected.subarray(0, actual.length), { absolute: 2e-5, relative: 2e-6 }, what)
+      }
     }
+  })
+})
+
+describe("the bits of a token", () => {
+  const p = problem(519, 120, "bf16")
+  let all: Float32Array
+
+  beforeAll(async () => {
+    using x = device.upload("x", p.x)
+    using weights = device.upload("weights", p.packed)
+    all = await run(p, chooseMatmul(TABLES.software, TOKENS), TOKENS, x, weights)
+  })
+
+  test.each(BATCH)("are the same in every batch: %s", async (_, variant) => {
+    using x = device.upload("x", p.x)
+    using weights = device.upload("weights", p.packed)
+    for (const tokens of COUNTS) expect(await run(p, variant, tokens, x, weights)).toEqual(all.subarray(0, tokens * p.rows))
+  })
+
+  test("are the same for one token alone on software adapters", async () => {
+    using x = device.upload("x", p.x)
+    using weights = device.upload("weights", p.packed)
+    for (const table of [TABLES.software, TABLES["software, narrow subgroups"]]) {
+      expect(await run(p, chooseMatmul(table, 1), 1, x, weights)).toEqual(all.subarray(0, p.rows))
+    }
+  })
+
+  test.each([...ALL])("do not depend on the other tokens: %s", async (_, variant) => {
+    const kept = 5
+    const stride = pad8(p.columns)
+    const others = new Float32Array(p.x.length).fill(NaN)
+    others.set(p.x.subarray(kept * stride, (kept + 1) * stride), kept * stride)
+    using x = device.upload("x", p.x)
+    using changed = device.upload("x, changed", others)
+    using weights = device.upload("weights", p.packed)
+    const bits = async (input: GpuBuffer): Promise<Float32Array> =>
+      (await run(p, variant, 9, input, weights)).subarray(kept * p.rows, (kept + 1) * p.rows)
+    expect(await bits(changed)).toEqual(await bits(x))
+  })
+})
+
+test("the table's last step serves any number of tokens", () => {
+  for (const table of Object.values(TABLES)) {
+    const counts = table.matmul.map(({ upTo }) => upTo)
+    expect(counts).toEqual(counts.toSorted((a, b) => a - b))
+    expect(counts.at(-1)).toBe(Infinity)
+  }
+})
+
+test("a vocabulary of 128256 and 8192 tokens fit the dispatch limits", () => {
+  for (const variant of ALL.values()) {
+    const kernel = matmul({ rows: 128256, columns: 4096, type: "bf16", variant })
+    const grid = kernel.grid({ tokens: 8192, outStride: 128256, outOffset: 0 })
+    expect(Math.max(...grid)).toBeLessThanOrEqual(65535)
   }
 })
