@@ -1,15 +1,34 @@
 import { ceilDiv, pad8, type Kernel } from "./kernel.ts"
+import broadcastRowCode from "./matmul-broadcast-row.wgsl"
+import broadcastCode from "./matmul-broadcast.wgsl"
 import lanesCode from "./matmul-lanes.wgsl"
+import reduceCode from "./matmul-reduce.wgsl"
+import tileCode from "./matmul-tile.wgsl"
+import commonCode from "./matmul.wgsl"
 import { weightCode, type WeightType } from "./weights.ts"
 
-/** How the work of a matrix product is cut up. All variants but those for one token add in the same order. */
-export type MatmulVariant = {
-  /** Each lane owns `tokens` x `rows` outputs; `lanes` lanes to a workgroup lie along the rows. */
-  readonly kind: "lanes"
-  readonly tokens: number
-  readonly rows: number
-  readonly lanes: number
-}
+/**
+ * How a matrix product is cut up. All but `reduce` add each output's products one by one from the first column to the last, so
+ * that a token's outputs have the same bits in any of them.
+ */
+export type MatmulVariant =
+  /** `lanes` lanes share out the columns of 4 rows, for one token. */
+  | { readonly kind: "reduce"; readonly lanes: number }
+  /** A workgroup computes `tokens` x `rows` outputs, each lane `laneTokens` (4 or more) x `laneRows`, `depth` columns at a time. */
+  | {
+      readonly kind: "tile"
+      readonly tokens: number
+      readonly rows: number
+      readonly depth: number
+      readonly laneTokens: number
+      readonly laneRows: number
+    }
+  /** A subgroup of 8 lanes or more, for 8 tokens x 16 rows. */
+  | { readonly kind: "broadcast" }
+  /** The same for one token x 16 rows. */
+  | { readonly kind: "broadcast-row" }
+  /** Each lane computes `tokens` outputs alone, `lanes` rows to a workgroup. */
+  | { readonly kind: "lanes"; readonly tokens: number; readonly lanes: number }
 
 export interface MatmulShape {
   /** Outputs per token: the weight's rows. */
@@ -28,19 +47,64 @@ export interface MatmulParameters {
   readonly outOffset: number
 }
 
+/** What a variant brings: its code, and the tokens and rows that one workgroup computes. */
+interface Cut {
+  readonly code: string
+  readonly tokens: number
+  readonly rows: number
+}
+
 /**
  * out[t * outStride + outOffset + n] = sum over k of x[t * stride + k] * weights[n * stride + k], for t < tokens and n < rows,
  * with stride = pad8(columns). Binds x [tokens, stride], weights [pad8(rows), stride] and out.
+ *
+ * The sizes are parameters and not constants of the shader: all weights of a type share one pipeline.
  */
 export function matmul(shape: MatmulShape): Kernel<MatmulParameters> {
   const { rows, columns, type, variant } = shape
-  const sizes = `const TOKENS = ${variant.tokens}u;\nconst ROWS = ${variant.rows}u;\nconst LANES = ${variant.lanes}u;\n`
+  const { code, ...workgroup } = cut(variant)
+  const enable = variant.kind.startsWith("broadcast") ? "enable subgroups;\n" : ""
   return {
-    label: `matmul ${rows}x${columns} ${type} ${variant.kind}`,
-    code: weightCode(type) + sizes + lanesCode,
-    constants: { rows, stride: pad8(columns) },
+    label: `matmul ${variant.kind} ${type}`,
+    code: enable + weightCode(type) + commonCode + code,
+    constants: {},
     bindings: ["read", "read", "write"],
-    parameters: (p) => [p.tokens, p.outStride, p.outOffset],
-    grid: (p) => [ceilDiv(rows, variant.rows * variant.lanes), ceilDiv(p.tokens, variant.tokens), 1],
+    parameters: (p) => [p.tokens, p.outStride, p.outOffset, rows, pad8(columns)],
+    grid: (p) => [ceilDiv(rows, workgroup.rows), ceilDiv(p.tokens, workgroup.tokens), 1],
   }
+}
+
+function cut(variant: MatmulVariant): Cut {
+  switch (variant.kind) {
+    case "reduce":
+      return { code: sizes({ LANES: variant.lanes }) + reduceCode, tokens: 1, rows: 4 }
+    case "broadcast":
+      return { code: broadcastCode, tokens: 8, rows: 16 }
+    case "broadcast-row":
+      return { code: broadcastRowCode, tokens: 1, rows: 16 }
+    case "lanes":
+      return {
+        code: sizes({ TOKENS: variant.tokens, LANES: variant.lanes }) + lanesCode,
+        tokens: variant.tokens,
+        rows: variant.lanes,
+      }
+    case "tile": {
+      const { tokens, rows, depth, laneTokens, laneRows } = variant
+      const header = sizes({
+        TILE_TOKENS: tokens,
+        TILE_ROWS: rows,
+        DEPTH: depth,
+        LANE_TOKENS: laneTokens,
+        LANE_ROWS: laneRows,
+      })
+      return { code: header + tileCode, tokens, rows }
+    }
+  }
+}
+
+/** Sizes of arrays must be `const` in WGSL, not `override`. */
+function sizes(values: Readonly<Record<string, number>>): string {
+  return Object.entries(values)
+    .map(([name, value]) => `const ${name} = ${value}u;\n`)
+    .join("")
 }
