@@ -24,7 +24,12 @@ export function linesOf(text: string): string[] {
 export async function assertFolderWritable(path: string): Promise<void> {
   const facts = await stat(path).catch(() => undefined)
   if (facts && !facts.isDirectory()) {
-    throw new InputError({ where: `--out ${path}`, expected: "a folder to write to", found: "a file", todo: "name another folder" })
+    throw new InputError({
+      where: `--out ${path}`,
+      expected: "a folder to write to",
+      found: "a file",
+      todo: "name another folder",
+    })
   }
   const parent = dirname(resolve(path))
   if (!facts && parent !== resolve(path)) return assertFolderWritable(parent)

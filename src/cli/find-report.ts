@@ -36,25 +36,24 @@ export function curveTable(found: FoundRedline, width: number): TableLine[] {
 /** What the curve says, in sentences. */
 export function conclusion(found: FoundRedline): string[] {
   const { baseline, threshold, crossing, max, interpolated, unit, reason, settings, stopped, prompts } = found
-  const name = `${settings.metric} (${metrics[settings.metric].describe}${prompts.length > 1 ? `, mean over ${prompts.length} prompts` : ""})`
-  const limits = `threshold ${threshold.toFixed(3)}, ${percent(settings.threshold)} above the baseline ${baseline.toFixed(3)} at coefficient 0`
-  const sentences: string[] = []
-  if (stopped) sentences.push("Stopped before the search was done: this is what was known by then.")
+  const averaged = prompts.length > 1 ? `, mean over ${counted(prompts.length, "prompt")}` : ""
+  const metric = `${settings.metric} (${metrics[settings.metric].describe}${averaged})`
+  const limit = `its threshold ${threshold.toFixed(3)}, ${percent(settings.threshold)} above the baseline ${baseline.toFixed(3)} at coefficient 0`
+  const advice = stopped ? [] : [`Try ${max === null ? "larger" : "smaller"} ones with --coefficients, or auto.`]
+  const stop = stopped ? ["Stopped before the search was done: this is what was known by then."] : []
   if (max === null || crossing === null) {
-    sentences.push(`No redline found: ${reason ?? "the metric never crosses its threshold"}.`, `${name}: ${limits}.`)
-    if (!stopped) sentences.push("The text holds at every coefficient tried; try larger ones with --coefficients, or auto.")
-    return sentences
+    return [...stop, `No redline found: ${reason ?? "no crossing"}.`, `${metric} has not reached ${limit}.`, ...advice]
   }
-  if (max > 0) {
-    sentences.push(`The redline is ${max}: the largest coefficient tried before the text breaks.`)
-  } else {
-    sentences.push(`The redline is 0: ${reason ?? "the first coefficient crosses"}.`)
-    if (!stopped) sentences.push("Try smaller ones with --coefficients, or auto.")
-  }
-  const between = interpolated === null || max === 0 ? "" : `; a line between the two meets the threshold at ${short(interpolated)}`
-  sentences.push(`At ${crossing} ${name} crosses its ${limits}${between}.`)
-  if (max > 0) sentences.push(`There the vector is ${short(max / unit)} times as long as the mean residual that it is added to.`)
-  return sentences
+  const crosses = `At ${crossing} ${metric} crosses ${limit}`
+  if (max === 0) return [...stop, `The redline is 0: ${reason ?? "the metric crosses at once"}.`, `${crosses}.`, ...advice]
+  const between = interpolated === null ? "" : `; on a line between the two that is at ${short(interpolated)}`
+  const length = Number((max / unit).toPrecision(2))
+  return [
+    ...stop,
+    `The redline is ${max}, the last coefficient at which the text still makes sense.`,
+    `${crosses}${between}.`,
+    `At ${max} the vector is ${length} times as long as the mean residual it is added to.`,
+  ]
 }
 
 /** All prompts' texts at the redline, or at the largest coefficient known where there is none. */

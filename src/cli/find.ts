@@ -1,7 +1,7 @@
 import { join } from "node:path"
 import {
-  type Coefficients,
   findRedline,
+  type FindSettings,
   type FoundRedline,
   InputError,
   type MetricName,
@@ -14,10 +14,20 @@ import type { Command, Context } from "./command.ts"
 import { assertFolderWritable } from "./files.ts"
 import { allTexts, conclusion, curveTable, settingsLine } from "./find-report.ts"
 import { count, type Options, positive, quote } from "./options.ts"
-import { checkPrompts, readPrompts, sharedPrefix } from "./prompts.ts"
-import { adapterName, describeModel, modelName, openSession, type Session } from "./session.ts"
-import { describeVector, layersOption, pairsOptions, type PairsSource, readPairs, readVector, trainFrom } from "./steering.ts"
-import { ranges } from "./text.ts"
+import { readPrompts, sharedPrefix } from "./prompts.ts"
+import { adapterName, shortPath, describeModel, modelName, openSession, type Session } from "./session.ts"
+import {
+  checkLayers,
+  checkPairs,
+  describeVector,
+  layersOption,
+  pairsOptions,
+  type PairsSource,
+  readPairs,
+  readVector,
+  trainFrom,
+} from "./steering.ts"
+import { ranges, wrap } from "./text.ts"
 
 const metricNames = Object.keys(metrics) as MetricName[]
 
@@ -25,19 +35,27 @@ export const find: Command = {
   name: "find",
   summary: "find the largest coefficient of a steering vector at which the model still makes sense",
   options: {
-    vector: { value: "FILE", help: "a steering vector (.safetensors)" },
+    "vector": { value: "FILE", help: "a steering vector (.safetensors)" },
     ...pairsOptions,
-    layers: { value: "LAYERS", help: "0-based layers such as 2-5,7; the vector's own, or the model's middle third to train at" },
-    prompt: { value: "TEXT", help: "what the model continues; again for more" },
-    prompts: { value: "FILE", help: "more prompts, one a line, beside those of --prompt" },
-    coefficients: { value: "LIST", help: "start:end:step (0:8:0.25), 0,1,2.5 or auto, which is the default" },
-    tokens: { value: "N", help: "new tokens of a completion; 32 unless told" },
+    "layers": {
+      value: "LAYERS",
+      help: "0-based layers such as 2-5,7; the vector's own, or the model's middle third to train at",
+    },
+    "prompt": { value: "TEXT", help: "what the model continues; again for more" },
+    "prompts": { value: "FILE", help: "more prompts, one a line, beside those of --prompt" },
+    "coefficients": { value: "LIST", help: "start:end:step (0:8:0.25), 0,1,2.5 or auto, which is the default" },
+    "tokens": { value: "N", help: "new tokens of a completion; 32 unless told" },
     "repetition-penalty": { value: "NUMBER", help: "while generating; 1.1 unless told, 1 is none" },
-    threshold: { value: "NUMBER", help: "how far the metric rises at the redline, as a fraction; 0.2 unless told" },
-    metric: { value: "NAME", help: `${metricNames.map((name) => `${name} (${metrics[name].describe})`).join(" or ")}; nll unless told` },
-    out: { value: "DIR", help: "write run.json (the JSON document) and vector.safetensors there" },
-    texts: { help: "also print every prompt's text at the redline" },
-    demo: { help: "the embedded model's bridge pairs, its prompts, layers 3-4, coefficients 0:1.8:0.1, where not given otherwise" },
+    "threshold": { value: "NUMBER", help: "how far the metric rises at the redline, as a fraction; 0.2 unless told" },
+    "metric": {
+      value: "NAME",
+      help: `${metricNames.map((name) => `${name} (${metrics[name].describe})`).join(" or ")}; nll unless told`,
+    },
+    "out": { value: "DIR", help: "write run.json (the JSON document) and vector.safetensors there" },
+    "texts": { help: "also print every prompt's text at the redline" },
+    "demo": {
+      help: "the embedded model's bridge pairs, its prompts, layers 3-4, coefficients 0:1.8:0.1, where not given otherwise",
+    },
   },
   notes: [
     "The vector is one of --vector, --positive with --negative, or --pairs (a vector by the mean of the differences). Without " +
@@ -62,11 +80,7 @@ interface Request {
   readonly vector: SteeringVector | undefined
   readonly source: PairsSource | undefined
   readonly prompts: readonly string[]
-  readonly coefficients: Coefficients
-  readonly tokens: number
-  readonly repetitionPenalty: number
-  readonly threshold: number
-  readonly metric: MetricName
+  readonly settings: FindSettings
   readonly out: string | undefined
 }
 
@@ -75,19 +89,22 @@ async function run(context: Context): Promise<void> {
   const request = await readRequest(options)
   const { terminal, signal } = context
   const started = performance.now()
-  using session = await openSession({ ...context, options })
+  using session = await openSession({ ...context, options }, (config) => {
+    if (request.vector) request.vector.checkAgainst(config)
+    else checkLayers(options, config)
+  })
   const { model } = session
-  checkPrompts(model, request.prompts, request.tokens)
-  request.vector?.checkAgainst(model.config)
+  for (const prompt of request.prompts) model.encode(prompt, request.settings.tokens)
+  if (request.source) checkPairs(model, request.source)
   session.announce()
 
   const loaded = performance.now()
   const vector = request.vector ?? (await trainFrom(model, request.source as PairsSource, { ...context, options }))
   const trained = performance.now()
   terminal.progress("searching")
-  const { prompts, coefficients, tokens, repetitionPenalty, threshold, metric } = request
   const found = await findRedline(model, vector, {
-    ...{ prompts, coefficients, tokens, repetitionPenalty, threshold, metric },
+    ...request.settings,
+    prompts: request.prompts,
     signal,
     onProgress: ({ done, total }) => terminal.progress(`searching ${done} of ${total} coefficients`),
   })
@@ -102,7 +119,11 @@ async function run(context: Context): Promise<void> {
   const document = documentOf(found, vector, session, options, seconds)
   if (terminal.json) terminal.document(document)
   else printFound(found, vector, session, { ...context, options })
-  terminal.note(`took ${Object.entries(seconds).map(([name, s]) => `${s.toFixed(1)} s ${name}`).join(", ")}`)
+  terminal.note(
+    `took ${Object.entries(seconds)
+      .map(([name, s]) => `${s.toFixed(1)} s ${name}`)
+      .join(", ")}`,
+  )
   if (request.out !== undefined) await writeRun(request.out, document, vector)
 }
 
@@ -112,10 +133,10 @@ async function readRequest(options: Options): Promise<Request> {
   if (!source) {
     const todo = "or start with --demo"
     const expected = "--vector, --positive with --negative, or --pairs"
-    throw new InputError({ where: "redline find", expected, found: "none of them", todo })
+    throw new InputError({ where: "find", expected, found: "none of them", todo })
   }
   const layers = layersOption(options)
-  const numbers = {
+  const settings = {
     coefficients: parseCoefficients(options.text("coefficients") ?? "auto", "--coefficients"),
     tokens: options.number("tokens", count) ?? 32,
     repetitionPenalty: options.number("repetition-penalty", positive) ?? 1.1,
@@ -130,7 +151,7 @@ async function readRequest(options: Options): Promise<Request> {
   if (prompts.length === 0) prompts.push(sharedPrefix(pairs?.pairs ?? []))
   const out = options.text("out")
   if (out !== undefined) await assertFolderWritable(out)
-  return { ...numbers, vector, source: pairs, prompts, out }
+  return { vector, source: pairs, prompts, settings, out }
 }
 
 function metricOption(options: Options): MetricName {
@@ -146,9 +167,9 @@ function withDemo(options: Options): Options {
   options.oneOf(["demo"], ["model"])
   const own = (...names: string[]): boolean => names.some((name) => options.has(name))
   return options.withDefaults({
-    ...(!own("vector", "positive", "negative") && { pairs: join(embeddedModel, "pairs", "bridge.jsonl") }),
+    ...(!own("vector", "positive", "negative") && { pairs: shortPath(join(embeddedModel, "pairs", "bridge.jsonl")) }),
     ...(!own("vector") && { layers: "3-4" }),
-    ...(!own("prompt") && { prompts: join(embeddedModel, "prompts.txt") }),
+    ...(!own("prompt") && { prompts: shortPath(join(embeddedModel, "prompts.txt")) }),
     coefficients: "0:1.8:0.1",
   })
 }
@@ -160,19 +181,32 @@ function documentOf(
   options: Options,
   seconds: Readonly<Record<string, number>>,
 ): Record<string, unknown> {
-  const { layers, prompts, settings, baseline, threshold, crossing, max, interpolated, unit, stopped, reason, curve } = found
   return {
     model: describeModel(options, model),
     adapter: device.facts,
     vector: { ...describeVector(vector), file: options.text("vector") ?? null },
-    ...{ layers, prompts, settings, baseline, threshold, crossing, max, interpolated, unit, stopped },
-    reason: reason ?? null,
-    curve,
+    layers: found.layers,
+    prompts: found.prompts,
+    settings: found.settings,
+    baseline: found.baseline,
+    threshold: found.threshold,
+    crossing: found.crossing,
+    max: found.max,
+    interpolated: found.interpolated,
+    unit: found.unit,
+    stopped: found.stopped,
+    reason: found.reason ?? null,
+    curve: found.curve,
     seconds,
   }
 }
 
-function printFound(found: FoundRedline, vector: SteeringVector, { device, model }: Session, { options, terminal }: Context): void {
+function printFound(
+  found: FoundRedline,
+  vector: SteeringVector,
+  { device, model }: Session,
+  { options, terminal }: Context,
+): void {
   const { layers, hiddenSize } = model.config
   const from = options.text("vector") ?? vector.metadata.createdFrom ?? "unknown"
   terminal.print(
@@ -181,9 +215,15 @@ function printFound(found: FoundRedline, vector: SteeringVector, { device, model
     "",
   )
   for (const { kind, text } of curveTable(found, terminal.width)) {
-    terminal.print(kind === "heading" || kind === "broken" ? terminal.style("dim", text) : kind === "redline" ? terminal.style("bold", text) : text)
+    terminal.print(
+      kind === "heading" || kind === "broken"
+        ? terminal.style("dim", text)
+        : kind === "redline"
+          ? terminal.style("bold", text)
+          : text,
+    )
   }
-  terminal.print("", ...conclusion(found))
+  terminal.print("", ...conclusion(found).flatMap((sentence) => wrap(sentence, terminal.width)))
   if (options.has("texts")) terminal.print("", ...allTexts(found))
 }
 

@@ -11,11 +11,11 @@ export const generate: Command = {
   options: {
     ...promptOptions("prompt"),
     ...steeringOptions,
-    tokens: { value: "N", help: "new tokens at most; 32 unless told" },
-    temperature: { value: "NUMBER", help: "0, which is the default, chooses greedily" },
+    "tokens": { value: "N", help: "new tokens at most; 32 unless told" },
+    "temperature": { value: "NUMBER", help: "0, which is the default, chooses greedily" },
     "top-p": { value: "NUMBER", help: "sample from the most probable tokens that together reach this; 1 unless told" },
     "repetition-penalty": { value: "NUMBER", help: "Hugging Face's; 1, which is none, unless told" },
-    seed: { value: "N", help: "of the sampling; 0 unless told" },
+    "seed": { value: "N", help: "of the sampling; 0 unless told" },
   },
   notes: [
     "Prints the new text alone, or the new ids where the model has no tokenizer. It ends at an end-of-text or end-of-turn token or " +
@@ -41,10 +41,9 @@ async function run(context: Context): Promise<void> {
     seed: options.number("seed", anyNumber) ?? 0,
   }
   const steering = await readSteering(options)
-  using session = await openSession(context)
+  using session = await openSession(context, (config) => checkSteering(steering, config))
   const { model } = session
   const promptIds = model.encode(prompt, tokens)
-  checkSteering(steering, model)
 
   const ids: number[] = []
   const logprobs: number[] = []
@@ -52,7 +51,13 @@ async function run(context: Context): Promise<void> {
   const write = (piece: string): void => {
     if (!terminal.json && piece !== "") terminal.write(terminal.interactive ? harmless(piece) : piece)
   }
-  for await (const { id, logprob } of model.generateTokens(promptIds, { ...settings, tokens, steering, logprobs: terminal.json, signal })) {
+  for await (const { id, logprob } of model.generateTokens(promptIds, {
+    ...settings,
+    tokens,
+    steering,
+    logprobs: terminal.json,
+    signal,
+  })) {
     if (ids.length === 0) session.announce()
     ids.push(id)
     if (logprob !== undefined) logprobs.push(logprob)
@@ -62,5 +67,12 @@ async function run(context: Context): Promise<void> {
   if (!terminal.json) return
   const stopped = model.endIds.includes(ids.at(-1) ?? -1) ? "end" : "length"
   const text = model.decode(ids) ?? null
-  terminal.document({ prompt: typeof prompt === "string" ? prompt : (model.decode(prompt) ?? null), promptIds, ids, text, logprobs, stopped })
+  terminal.document({
+    prompt: typeof prompt === "string" ? prompt : (model.decode(prompt) ?? null),
+    promptIds,
+    ids,
+    text,
+    logprobs,
+    stopped,
+  })
 }

@@ -1,5 +1,6 @@
 import { type Command, commonOptions } from "./command.ts"
 import type { OptionTable } from "./options.ts"
+import { wrap } from "./text.ts"
 
 const WIDTH = 100
 
@@ -38,25 +39,11 @@ export function commandHelp({ name, summary, options, notes, examples }: Command
 
 function optionLines(table: OptionTable): string[] {
   return Object.entries(table).flatMap(([name, { value, help }]) =>
-    hang(`  --${name}${value === undefined ? "" : ` ${value}`}`.padEnd(27), help),
+    hang(`  --${name}${value === undefined ? "" : ` ${value}`}`.padEnd(30), help),
   )
 }
 
 /** `text` beside `label`, its further lines indented below the first. */
 function hang(label: string, text: string): string[] {
   return wrap(text, WIDTH - label.length).map((line, i) => `${i === 0 ? label : " ".repeat(label.length)}${line}`)
-}
-
-function wrap(text: string, width: number): string[] {
-  const lines: string[] = []
-  let line = ""
-  for (const word of text.split(" ")) {
-    if (line !== "" && line.length + 1 + word.length > width) {
-      lines.push(line)
-      line = word
-    } else {
-      line = line === "" ? word : `${line} ${word}`
-    }
-  }
-  return [...lines, line]
 }

@@ -52,7 +52,10 @@ async function run({ options, terminal }: Context): Promise<void> {
   }
   const limits = SHOWN_LIMITS.map((name) => [name, `${device.gpu.limits[name]}`])
   terminal.print(
-    ...table([["adapter", `${adapterName(facts)}${facts.software ? " (software)" : ""}`], ["features", features.join(", ")], ...limits], ["left", "left"]),
+    ...table(
+      [["adapter", `${adapterName(facts)}${facts.software ? " (software)" : ""}`], ["features", features.join(", ")], ...limits],
+      ["left", "left"],
+    ),
     "",
     ...table([["model", modelName(options)], ...shapeRows(config)], ["left", "left"]),
     "",

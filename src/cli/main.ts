@@ -48,11 +48,11 @@ function commandNamed(name: string | undefined): Command {
   const names = commands.map((command) => command.name)
   const command = commands.find((known) => known.name === name)
   if (command) return command
-  const expected = `a command (${names.join(", ")})`
+  const expected = `one of ${names.join(", ")}`
   if (name === undefined || name.startsWith("-")) {
-    throw new InputError({ where: "redline", expected, found: name ?? "nothing", todo: "«redline --help» says more" })
+    throw new InputError({ where: "command", expected, found: name ?? "nothing", todo: "«redline --help» says more" })
   }
-  throw new InputError({ where: "redline", expected, found: quote(name), todo: `did you mean ${nearest(name, names)}?` })
+  throw new InputError({ where: "command", expected, found: quote(name), todo: `did you mean ${nearest(name, names)}?` })
 }
 
 function say(text: string): number {

@@ -6,10 +6,10 @@ export function nearest(wanted: string, candidates: readonly string[]): string {
 
 function edits(a: string, b: string): number {
   let row = Array.from({ length: b.length + 1 }, (_, j) => j)
-  for (const [i, char] of [...a].entries()) {
+  for (let i = 0; i < a.length; i++) {
     const next = [i + 1]
     for (let j = 0; j < b.length; j++) {
-      const replaced = (row[j] as number) + (char === b[j] ? 0 : 1)
+      const replaced = (row[j] as number) + (a[i] === b[j] ? 0 : 1)
       next.push(Math.min(replaced, (row[j + 1] as number) + 1, (next[j] as number) + 1))
     }
     row = next

@@ -66,7 +66,12 @@ export class Options {
   oneOf<Group extends readonly string[]>(...groups: readonly Group[]): Group | undefined {
     const given = groups.filter((group) => group.some((name) => this.has(name)))
     if (given.length <= 1) return given[0]
-    const names = given.map((group) => group.filter((name) => this.has(name)).map((name) => `--${name}`).join(" "))
+    const names = given.map((group) =>
+      group
+        .filter((name) => this.has(name))
+        .map((name) => `--${name}`)
+        .join(" "),
+    )
     throw new InputError({ where: names[0] as string, expected: "it alone", found: `${names.slice(1).join(" and ")} too` })
   }
 
@@ -152,10 +157,10 @@ function unknownOption(rawName: string, table: OptionTable, command: string): In
     Object.keys(table).map((name) => `--${name}`),
   )
   const todo = `did you mean ${likely}? «redline ${command} --help» lists all`
-  return new InputError({ where: `redline ${command}`, expected: "an option that it takes", found: rawName, todo })
+  return new InputError({ where: command, expected: "an option that it takes", found: rawName, todo })
 }
 
 function strayArgument(value: string, command: string): InputError {
   const todo = `«redline ${command} --help» lists the options`
-  return new InputError({ where: `redline ${command}`, expected: "options alone", found: quote(value), todo })
+  return new InputError({ where: command, expected: "options alone", found: quote(value), todo })
 }

@@ -1,4 +1,4 @@
-import { InputError, type Model, type Pair, type Prompt } from "../index.ts"
+import { InputError, type Pair, type Prompt } from "../index.ts"
 import { linesOf, readText } from "./files.ts"
 import { type Options, type OptionTable, parseIds, quote } from "./options.ts"
 
@@ -50,9 +50,4 @@ export function sharedPrefix(pairs: readonly Pair[]): string {
     found,
     todo: "give a prompt",
   })
-}
-
-/** Encodes prompts early, so that what is wrong with them is said before any work. */
-export function checkPrompts(model: Model, prompts: readonly Prompt[], more: number): void {
-  for (const prompt of prompts) model.encode(prompt, more)
 }

@@ -28,13 +28,17 @@ async function run(context: Context): Promise<void> {
   const text = promptOf(options, "text")
   const from = options.number("prompt-length", count) ?? 1
   const steering = await readSteering(options)
-  using session = await openSession(context)
+  using session = await openSession(context, (config) => checkSteering(steering, config))
   const { model } = session
   const ids = model.encode(text)
-  checkSteering(steering, model)
-  if (ids.length < 2) throw new InputError({ where: "text", expected: "at least two tokens", found: counted(ids.length, "token") })
+  if (ids.length < 2)
+    throw new InputError({ where: "text", expected: "at least two tokens", found: counted(ids.length, "token") })
   if (from >= ids.length) {
-    throw new InputError({ where: "--prompt-length", expected: `1 to ${ids.length - 1}: the text has ${ids.length} tokens`, found: `${from}` })
+    throw new InputError({
+      where: "--prompt-length",
+      expected: `1 to ${ids.length - 1}: the text has ${ids.length} tokens`,
+      found: `${from}`,
+    })
   }
   session.announce()
   terminal.progress(`scoring ${counted(ids.length - from, "token")}`)

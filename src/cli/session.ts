@@ -1,6 +1,6 @@
-import { basename, resolve } from "node:path"
-import type { AdapterFacts, Device, Model } from "../index.ts"
-import { embeddedModel, loadModel, openDevice } from "../node.ts"
+import { basename, relative, resolve } from "node:path"
+import { type AdapterFacts, type Device, type LlamaConfig, type Model, openCheckpoint } from "../index.ts"
+import { embeddedModel, loadModel, openDevice, openFolder } from "../node.ts"
 import type { Context } from "./command.ts"
 import type { Options } from "./options.ts"
 import type { Terminal } from "./terminal.ts"
@@ -16,9 +16,16 @@ export interface Session extends Disposable {
   announce(): void
 }
 
-/** Opens the device and loads the model that the options name. */
-export async function openSession({ options, terminal, signal }: Context): Promise<Session> {
+/**
+ * Opens the device and loads the model that the options name. Bad files, and what `check` finds wrong with the model, are
+ * refused before that: a large model takes long to load.
+ */
+export async function openSession(
+  { options, terminal, signal }: Context,
+  check: (config: LlamaConfig) => void,
+): Promise<Session> {
   const started = performance.now()
+  await checkModel(modelPath(options), check)
   const device = await deviceOf(options)
   try {
     const model = await loadModel(modelPath(options), {
@@ -45,6 +52,11 @@ export async function openSession({ options, terminal, signal }: Context): Promi
   }
 }
 
+async function checkModel(path: string, check: (config: LlamaConfig) => void): Promise<void> {
+  await using folder = await openFolder(path)
+  check((await openCheckpoint(folder)).config)
+}
+
 /** The device that the options ask for. */
 export async function deviceOf(options: Options): Promise<Device> {
   const adapter = options.text("adapter")
@@ -52,7 +64,13 @@ export async function deviceOf(options: Options): Promise<Device> {
 }
 
 /** The model's folder. */
-export const modelPath = (options: Options): string => options.text("model") ?? embeddedModel
+export const modelPath = (options: Options): string => options.text("model") ?? shortPath(embeddedModel)
+
+/** A path as short as it can be: what lies below the working directory is named from there. */
+export function shortPath(path: string): string {
+  const way = relative(process.cwd(), path)
+  return way.startsWith("..") ? path : way || "."
+}
 
 /** The model's folder by its last name. */
 export const modelName = (options: Options): string => basename(resolve(modelPath(options)))
@@ -68,5 +86,6 @@ export function describeModel(options: Options, { config }: Pick<Model, "config"
 }
 
 function noteSoftware({ facts }: Device, terminal: Terminal): void {
-  if (facts.software) terminal.note(`note: ${adapterName(facts)} is a software adapter: the results are right, the speed is not a GPU's`)
+  if (facts.software)
+    terminal.note(`note: ${adapterName(facts)} is a software adapter: the results are right, the speed is not a GPU's`)
 }

@@ -1,8 +1,9 @@
-import { InputError, type Model, type Pair, parsePairs, SteeringVector, trainVector } from "../index.ts"
+import { basename } from "node:path"
+import { InputError, type LlamaConfig, type Model, type Pair, parsePairs, SteeringVector, trainVector } from "../index.ts"
 import { fileSource } from "../node.ts"
 import type { Context } from "./command.ts"
 import { readText } from "./files.ts"
-import { anyNumber, type Options, type OptionTable, parseLayers } from "./options.ts"
+import { anyNumber, type Options, type OptionTable, parseLayers, quote } from "./options.ts"
 import { counted } from "./text.ts"
 
 /** The options of a vector that is trained from pairs. */
@@ -29,7 +30,10 @@ export interface PairsSource {
 /** The pairs that the options give; undefined when they give none. */
 export async function readPairs(options: Options): Promise<PairsSource | undefined> {
   const file = options.text("pairs")
-  if (file !== undefined) return { pairs: parsePairs(await readText(file), file), from: file }
+  if (file !== undefined) {
+    const pairs = parsePairs(await readText(file), file)
+    return { pairs, from: `${counted(pairs.length, "pair")} of ${basename(file)}` }
+  }
   const positive = options.text("positive")
   const negative = options.text("negative")
   if (positive === undefined && negative === undefined) return undefined
@@ -37,7 +41,15 @@ export async function readPairs(options: Options): Promise<PairsSource | undefin
     const missing = positive ? "--negative" : "--positive"
     throw new InputError({ where: missing, expected: "the other text of the pair", found: "nothing" })
   }
-  return { pairs: [{ positive, negative }], from: "--positive and --negative" }
+  return { pairs: [{ positive, negative }], from: `${quote(positive)} against ${quote(negative)}` }
+}
+
+/** Encodes the pairs early, so that what is wrong with them is said before any work. @throws InputError */
+export function checkPairs(model: Model, { pairs }: PairsSource): void {
+  for (const { positive, negative } of pairs) {
+    model.encode(positive)
+    model.encode(negative)
+  }
 }
 
 /** The vector in a safetensors file. */
@@ -52,7 +64,6 @@ export async function readVector(path: string): Promise<SteeringVector> {
 /** Trains a vector, with progress, at the layers that --layers names or at {@link middleThird}. */
 export async function trainFrom(model: Model, { pairs, from }: PairsSource, context: Context): Promise<SteeringVector> {
   const { options, terminal, signal } = context
-  for (const { positive, negative } of pairs) [positive, negative].forEach((text) => model.encode(text))
   terminal.progress(`training on ${counted(pairs.length, "pair")}`)
   return trainVector(model, pairs, {
     layers: layersOption(options) ?? middleThird(model.config.layers),
@@ -94,8 +105,15 @@ export async function readSteering(options: Options): Promise<{ vector: Steering
 }
 
 /** @throws InputError for a vector that does not fit the model. */
-export function checkSteering(steering: readonly { vector: SteeringVector }[], model: Model): void {
-  for (const { vector } of steering) vector.checkAgainst(model.config)
+export function checkSteering(steering: readonly { vector: SteeringVector }[], config: LlamaConfig): void {
+  for (const { vector } of steering) vector.checkAgainst(config)
+}
+
+/** @throws InputError for a layer of --layers that the model has not. */
+export function checkLayers(options: Options, { layers }: LlamaConfig): void {
+  const beyond = layersOption(options)?.filter((layer) => layer >= layers) ?? []
+  if (beyond.length === 0) return
+  throw new InputError({ where: "--layers", expected: `layers 0 to ${layers - 1}, the model's`, found: beyond.join(", ") })
 }
 
 /** The vector as the JSON documents give it: norms by layer. */

@@ -14,7 +14,10 @@ export const trace: Command = {
   summary: "named internals of one run, steered or not, into a file",
   options: {
     ...promptOptions("text"),
-    capture: { value: "NAMES", help: "TransformerLens's names with commas, * for anything; blocks.*.hook_resid_post unless told" },
+    capture: {
+      value: "NAMES",
+      help: "TransformerLens's names with commas, * for anything; blocks.*.hook_resid_post unless told",
+    },
     out: { value: "FILE", help: "write the tensors there (.safetensors, F32)" },
     ...steeringOptions,
   },
@@ -36,10 +39,9 @@ async function run(context: Context): Promise<void> {
   const names = (options.text("capture") ?? "blocks.*.hook_resid_post").split(",").map((name) => name.trim())
   const steering = await readSteering(options)
   const out = options.has("out") ? await checkedOut(options.text("out") as string) : undefined
-  using session = await openSession(context)
+  using session = await openSession(context, (config) => checkSteering(steering, config))
   const { model } = session
   const ids = model.encode(text)
-  checkSteering(steering, model)
   const capture = names.filter((name) => name !== LOGITS)
   const { captured, logits } = await model.run([ids], { capture, logits: names.includes(LOGITS), steering, signal })
   session.announce()
@@ -50,6 +52,8 @@ async function run(context: Context): Promise<void> {
   }
   const list = [...tensors].map(([name, { shape }]) => ({ name, shape }))
   if (terminal.json) return terminal.document({ ids, tensors: list, out: out ?? null })
-  terminal.print(...table([["name", "shape"], ...list.map(({ name, shape }) => [name, `[${shape.join(", ")}]`])], ["left", "left"]))
+  terminal.print(
+    ...table([["name", "shape"], ...list.map(({ name, shape }) => [name, `[${shape.join(", ")}]`])], ["left", "left"]),
+  )
   if (out !== undefined) terminal.note(`wrote ${out}`)
 }

@@ -4,7 +4,7 @@ import type { Command, Context } from "./command.ts"
 import { checkedOut } from "./files.ts"
 import { quote } from "./options.ts"
 import { openSession } from "./session.ts"
-import { describeVector, layersOption, pairsOptions, readPairs, trainFrom } from "./steering.ts"
+import { checkLayers, checkPairs, describeVector, pairsOptions, readPairs, trainFrom } from "./steering.ts"
 import { counted, table } from "./text.ts"
 
 const METHODS = ["mean"]
@@ -35,13 +35,13 @@ async function run(context: Context): Promise<void> {
   options.oneOf(["positive", "negative"], ["pairs"])
   const source = await readPairs(options)
   if (!source) {
-    throw new InputError({ where: "redline train", expected: "--pairs, or --positive with --negative", found: "none of them" })
+    throw new InputError({ where: "train", expected: "--pairs, or --positive with --negative", found: "none of them" })
   }
-  layersOption(options) // refuses what is no list of layers before any work
   const out = await checkedOut(options.required("out", "name the vector's file"))
-  using session = await openSession(context)
-  const vector = await trainFrom(session.model, source, context)
+  using session = await openSession(context, (config) => checkLayers(options, config))
+  checkPairs(session.model, source)
   session.announce()
+  const vector = await trainFrom(session.model, source, context)
   await writeFileAtomic(out, vector.toSafetensors())
   if (terminal.json) return terminal.document({ vector: describeVector(vector), out })
   const rows = [...vector.norms()].map(([layer, norm]) => [`${layer}`, norm.toFixed(4)])
