@@ -1,5 +1,6 @@
 import "./gpu.ts"
 import type { Kernel } from "../kernels/kernel.ts"
+import type { Profiler } from "./profiler.ts"
 import { AdapterError, DeviceLostError, OutOfMemoryError, RedlineError } from "./errors.ts"
 
 /** Facts about the adapter that a device was opened on. */
@@ -89,6 +90,8 @@ export class Device implements Disposable {
   readonly facts: AdapterFacts
   /** The largest piece of a buffer that one binding takes, in bytes. */
   readonly maxBinding: number
+  /** Times every dispatch while it is set. */
+  profiler: Profiler | undefined
   readonly #pipelines = new Map<string, Compiled>()
   readonly #ofKernel = new WeakMap<Kernel<never>, Compiled>()
   readonly #bindGroups = new Map<string, GPUBindGroup>()

@@ -9,6 +9,7 @@ declare global {
   interface GPUBindGroupLayout {}
   interface GPUBuffer {}
   interface GPUComputePipeline {}
+  interface GPUComputePassTimestampWrites {}
   interface GPUDevice {}
 }
 

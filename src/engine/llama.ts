@@ -97,7 +97,12 @@ export function forward(recorder: Recorder, pass: Pass): void {
 }
 
 /** The logits [count, pad8(vocab)], in `workspace.logits`, of `count` rows of the residual stream after the last layer. */
-export function unembed(recorder: Recorder, pass: Pass, residual: GpuBuffer, count: number): void {
+export function unembed(
+  recorder: Recorder,
+  pass: Pick<Pass, "weights" | "kernels" | "workspace">,
+  residual: GpuBuffer,
+  count: number,
+): void {
   const { weights, kernels } = pass
   const { selectedNormed, logits } = pass.workspace.buffers
   recorder.run(kernels.norm, [residual, weights.finalNorm, selectedNormed], { tokens: count })

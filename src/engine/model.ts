@@ -6,7 +6,7 @@ import type { Device } from "./device.ts"
 import { InputError } from "./errors.ts"
 import { type Completion, type GenerationOptions, complete, decode } from "./generate.ts"
 import { type MemoryPlan, planMemory } from "./memory.ts"
-import { run, type RunOptions, type RunResult } from "./run.ts"
+import { run, type RunOptions, type RunResult, unembedRows } from "./run.ts"
 import { score, type ScoreOptions, type Sequence, type TokenScores } from "./score.ts"
 import type { Tokenizer } from "./tokenizer.ts"
 import type { LoadOptions } from "./weights.ts"
@@ -99,6 +99,17 @@ export class Model implements Disposable {
       throw new InputError({ where: "prompt length", expected: `1 to ${ids.length}`, found: `${from}`, todo })
     }
     return score(this.#core, sequences, options)
+  }
+
+  /**
+   * The logits [vocab] of rows of the residual stream [hidden]: the final norm and the head, as after the last layer (the
+   * logit lens, nostalgebraist 2020).
+   * @throws InputError for a row of another width.
+   */
+  async unembed(rows: readonly Float32Array[]): Promise<Float32Array[]> {
+    const bad = rows.find((row) => row.length !== this.config.hiddenSize)
+    if (bad) throw new InputError({ where: "unembed", expected: `rows of width ${this.config.hiddenSize}`, found: `width ${bad.length}` })
+    return unembedRows(this.#core, rows)
   }
 
   /** Continues prompts as one batch; each row ends at an end token or after `tokens` tokens. */

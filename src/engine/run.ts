@@ -104,6 +104,28 @@ function recordLogits(recorder: Recorder, pass: Pass, index: GpuBuffer, count: n
   return all
 }
 
+/** The logits [vocab] of rows of the residual stream [hidden]: final norm and head, as after the last layer. */
+export async function unembedRows(core: Core, rows: readonly Float32Array[]): Promise<Float32Array[]> {
+  const { device, weights, kernels, limits, config } = core
+  const stride = pad8(config.hiddenSize)
+  const logitStride = pad8(config.vocabSize)
+  const results: Float32Array[] = []
+  for (const { first, count } of cut(rows.length, limits.logits)) {
+    const floats = new Float32Array(count * stride)
+    for (let i = 0; i < count; i++) floats.set(rows[first + i] as Float32Array, i * stride)
+    using residual = device.upload("residual rows", floats)
+    using copy = device.createBuffer("logits of rows", count * logitStride * 4)
+    const workspace = core.workspace(1, count)
+    const recorder = new Recorder(device, `unembedding ${count} rows`)
+    unembed(recorder, { weights, kernels, workspace }, residual, count)
+    recorder.copy(workspace.buffers.logits, copy, count * logitStride * 4)
+    recorder.submit()
+    const logits = new Float32Array(await device.read(copy))
+    for (let i = 0; i < count; i++) results.push(logits.slice(i * logitStride, i * logitStride + config.vocabSize))
+  }
+  return results
+}
+
 interface Target {
   readonly row: number
   readonly position: number

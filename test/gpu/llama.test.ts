@@ -121,3 +121,12 @@ test("what is not captured or asked for is absent", async () => {
   expect([...run.captured.keys()]).toEqual(["blocks.0.hook_resid_pre", "blocks.0.hook_resid_post"])
   expect(run.logits).toBeUndefined()
 })
+
+test("unembedding the last residual gives the logits", async () => {
+  const { model } = await randomModel({ seed: 9, layers: 2 })
+  using owned = model
+  const { logits, captured } = await owned.run([[1, 2, 3, 4]], { capture: ["blocks.1.hook_resid_post"] })
+  const residuals = captured.get("blocks.1.hook_resid_post")!.data
+  const rows = [0, 1, 2, 3].map((i) => residuals.slice(i * 120, (i + 1) * 120))
+  expect(Float32Array.from((await owned.unembed(rows)).flatMap((row) => [...row]))).toEqual(logits!.data)
+})
