@@ -27,7 +27,7 @@ const END_TOKENS = ["<|end_of_text|>", "<|eom_id|>", "<|eot_id|>"]
  * Calls may overlap: each keeps its own state, and the device runs what they submit in order.
  */
 export class Model implements Disposable {
-  /** The folder's name. */
+  /** The last part of the folder's name. */
   readonly name: string
   readonly config: LlamaConfig
   readonly device: Device
@@ -41,7 +41,7 @@ export class Model implements Disposable {
   readonly #checkpoint: Checkpoint
 
   private constructor(core: Core, checkpoint: Checkpoint) {
-    this.name = checkpoint.folder.name
+    this.name = checkpoint.folder.name.replace(/[/\\]+$/, "").replace(/^.*[/\\]/, "")
     this.config = checkpoint.config
     this.device = core.device
     this.tokenizer = checkpoint.tokenizer
