@@ -8,7 +8,8 @@ const [program, ...args] = process.argv.slice(2)
 if (program === undefined) throw new Error("run.mjs: expected a .ts file as first argument, found none")
 
 const root = fileURLToPath(new URL("..", import.meta.url))
-const bundle = join(root, "node_modules", ".cache", "redline", `${parse(program).name}.mjs`)
+// One level below the root, as src/ and dist/ are: paths relative to a module stay right.
+const bundle = join(root, ".cache", `${parse(program).name}.mjs`)
 await build({
   entryPoints: [resolve(program)],
   outfile: bundle,
