@@ -1,4 +1,4 @@
-// Each lane owns TOKENS x 1 outputs and walks k alone. For software adapters whose subgroups have fewer than 8 lanes.
+// Each lane owns TOKENS outputs of one row and walks k alone. For software adapters whose subgroups have fewer than 8 lanes.
 @group(0) @binding(0) var<storage, read> x: array<vec4f>;
 
 @compute @workgroup_size(LANES)

@@ -75,31 +75,18 @@ export function matmul(shape: MatmulShape): Kernel<MatmulParameters> {
 }
 
 function cut(variant: MatmulVariant): Cut {
-  switch (variant.kind) {
-    case "reduce":
-      return { code: sizes({ LANES: variant.lanes }) + reduceCode, tokens: 1, rows: 4 }
-    case "broadcast":
-      return { code: broadcastCode, tokens: 8, rows: 16 }
-    case "broadcast-row":
-      return { code: broadcastRowCode, tokens: 1, rows: 16 }
-    case "lanes":
-      return {
-        code: sizes({ TOKENS: variant.tokens, LANES: variant.lanes }) + lanesCode,
-        tokens: variant.tokens,
-        rows: variant.lanes,
-      }
-    case "tile": {
-      const { tokens, rows, depth, laneTokens, laneRows } = variant
-      const header = sizes({
-        TILE_TOKENS: tokens,
-        TILE_ROWS: rows,
-        DEPTH: depth,
-        LANE_TOKENS: laneTokens,
-        LANE_ROWS: laneRows,
-      })
-      return { code: header + tileCode, tokens, rows }
-    }
-  }
+  const { kind } = variant
+  if (kind === "broadcast") return { code: broadcastCode, tokens: 8, rows: 16 }
+  if (kind === "broadcast-row") return { code: broadcastRowCode, tokens: 1, rows: 16 }
+  if (kind === "reduce") return { code: sizes({ LANES: variant.lanes }) + reduceCode, tokens: 1, rows: 4 }
+  if (kind === "tile") return tileCut(variant)
+  const { tokens, lanes } = variant
+  return { code: sizes({ TOKENS: tokens, LANES: lanes }) + lanesCode, tokens, rows: lanes }
+}
+
+function tileCut({ tokens, rows, depth, laneTokens, laneRows }: Extract<MatmulVariant, { kind: "tile" }>): Cut {
+  const header = sizes({ TILE_TOKENS: tokens, TILE_ROWS: rows, DEPTH: depth, LANE_TOKENS: laneTokens, LANE_ROWS: laneRows })
+  return { code: header + tileCode, tokens, rows }
 }
 
 /** Sizes of arrays must be `const` in WGSL, not `override`. */

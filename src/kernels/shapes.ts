@@ -4,10 +4,10 @@ import type { MatmulVariant } from "./matmul.ts"
 export interface ShapeFacts {
   /** The adapter computes on the CPU (lavapipe, SwiftShader). */
   readonly software: boolean
-  /** The device has the feature. */
+  /** Whether kernels may use subgroup operations. */
   readonly subgroups: boolean
-  /** Lanes of the smallest subgroup, 0 where it is not known. */
-  readonly subgroupMinSize?: number
+  /** Lanes of the smallest subgroup. */
+  readonly subgroupMinSize: number
 }
 
 /** A variant and the most tokens that it is for. */
@@ -30,7 +30,7 @@ const tile = (tokens: number, rows: number, depth: number, laneTokens: number, l
   laneRows,
 })
 
-// GPUs: memory is the limit up to some 30 tokens, then arithmetic, which wants many outputs per lane.
+// GPUs: memory is the limit up to some 30 tokens, then arithmetic, which wants many outputs per lane. Reasoned, not timed yet.
 const GPU: KernelShapes = {
   matmul: [
     { upTo: 1, variant: { kind: "reduce", lanes: 128 } },
@@ -60,7 +60,7 @@ const SOFTWARE_NARROW: KernelShapes = {
 /** The shapes for this kind of adapter. */
 export function kernelShapes(facts: ShapeFacts): KernelShapes {
   if (!facts.software) return GPU
-  return facts.subgroups && (facts.subgroupMinSize ?? 0) >= 8 ? SOFTWARE : SOFTWARE_NARROW
+  return facts.subgroups && facts.subgroupMinSize >= 8 ? SOFTWARE : SOFTWARE_NARROW
 }
 
 /** The variant for a batch of `tokens` tokens. */

@@ -9,13 +9,15 @@ import { testDevice } from "../helpers/device.ts"
 import { expectClose, packWeights, random, roundTo } from "../helpers/numbers.ts"
 
 const TABLES = {
-  GPU: kernelShapes({ software: false, subgroups: true, subgroupMinSize: 32 }),
-  software: kernelShapes({ software: true, subgroups: true, subgroupMinSize: 8 }),
+  "GPU": kernelShapes({ software: false, subgroups: true, subgroupMinSize: 32 }),
+  "software": kernelShapes({ software: true, subgroups: true, subgroupMinSize: 8 }),
   "software, narrow subgroups": kernelShapes({ software: true, subgroups: true, subgroupMinSize: 4 }),
 }
 const nameOf = (variant: MatmulVariant): string => Object.values(variant).join(" ")
 const ALL = new Map(Object.values(TABLES).flatMap((table) => table.matmul.map(({ variant }) => [nameOf(variant), variant])))
-const BATCH = Object.values(TABLES).flatMap((table) => table.matmul.slice(1).map(({ variant }) => [nameOf(variant), variant] as const))
+const BATCH = Object.values(TABLES).flatMap((table) =>
+  table.matmul.slice(1).map(({ variant }) => [nameOf(variant), variant] as const),
+)
 
 const TYPES: readonly WeightType[] = ["f32", "f16", "bf16"]
 const SIZES = [
