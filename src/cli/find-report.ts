@@ -46,11 +46,11 @@ export function conclusion(found: FoundRedline): string[] {
   }
   const crosses = `At ${crossing} ${metric} crosses ${limit}`
   if (max === 0) return [...stop, `The redline is 0: ${reason ?? "the metric crosses at once"}.`, `${crosses}.`, ...advice]
-  const between = interpolated === null ? "" : `; on a line between the two that is at ${short(interpolated)}`
+  const between = interpolated === null ? "" : `; interpolated between the two: ${short(interpolated)}`
   const length = Number((max / unit).toPrecision(2))
   return [
     ...stop,
-    `The redline is ${max}, the last coefficient at which the text still makes sense.`,
+    `The redline is ${max}: up to there the unsteered model finds the text about as probable as its own.`,
     `${crosses}${between}.`,
     `At ${max} the vector is ${length} times as long as the mean residual it is added to.`,
   ]
@@ -60,7 +60,7 @@ export function conclusion(found: FoundRedline): string[] {
 export function allTexts(found: FoundRedline): string[] {
   const at = found.curve.find(({ coefficient }) => coefficient === found.max) ?? found.curve.at(-1)
   if (!at) return []
-  const texts = at.completions.map((completion, i) => `  ${promptName(found, i)} → ${oneLine(shown(completion))}`)
+  const texts = at.completions.map((completion, i) => `  ${promptName(found, i)} → ${oneLine(shown(completion)).trimStart()}`)
   return [`Texts at ${at.coefficient}:`, ...texts]
 }
 

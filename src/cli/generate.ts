@@ -51,19 +51,18 @@ async function run(context: Context): Promise<void> {
   const write = (piece: string): void => {
     if (!terminal.json && piece !== "") terminal.write(terminal.interactive ? harmless(piece) : piece)
   }
-  for await (const { id, logprob } of model.generateTokens(promptIds, {
-    ...settings,
-    tokens,
-    steering,
-    logprobs: terminal.json,
-    signal,
-  })) {
-    if (ids.length === 0) session.announce()
-    ids.push(id)
-    if (logprob !== undefined) logprobs.push(logprob)
-    write(stream ? stream.push(id) : `${ids.length > 1 ? " " : ""}${id}`)
+  const generation = model.generateTokens(promptIds, { ...settings, tokens, steering, logprobs: terminal.json, signal })
+  session.announce()
+  try {
+    for await (const { id, logprob } of generation) {
+      write(stream ? stream.push(id) : `${ids.length > 0 ? " " : ""}${id}`)
+      ids.push(id)
+      if (logprob !== undefined) logprobs.push(logprob)
+    }
+    write(stream?.end() ?? "")
+  } finally {
+    if (ids.length > 0) write("\n")
   }
-  write(`${stream?.end() ?? ""}\n`)
   if (!terminal.json) return
   const stopped = model.endIds.includes(ids.at(-1) ?? -1) ? "end" : "length"
   const text = model.decode(ids) ?? null

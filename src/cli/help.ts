@@ -4,6 +4,10 @@ import { wrap } from "./text.ts"
 
 const WIDTH = 100
 
+const CONVENTIONS =
+  "Each takes --help. The model is the embedded tiny-talk unless --model DIR names another. Results go to stdout, notes, progress " +
+  "and errors to stderr. Exit code: 0 done, 1 failed, 2 wrong use or bad input, 130 stopped by Ctrl-C."
+
 /** The help of `redline` itself. */
 export function overallHelp(commands: readonly Command[]): string {
   const longest = Math.max(...commands.map(({ name }) => name.length))
@@ -13,8 +17,7 @@ export function overallHelp(commands: readonly Command[]): string {
     "Commands:",
     ...commands.flatMap(({ name, summary }) => hang(`  redline ${name.padEnd(longest)}  `, summary)),
     "",
-    "Each takes --help. The model is the embedded tiny-talk unless --model DIR names another. Results go to stdout,",
-    "notes, progress and errors to stderr. Exit code: 0 done, 1 failed, 2 wrong use or bad input, 130 stopped by Ctrl-C.",
+    ...wrap(CONVENTIONS, WIDTH),
     "",
     "Start with:  redline find --demo",
   ].join("\n")

@@ -37,7 +37,7 @@ async function main([name, ...args]: readonly string[]): Promise<number> {
     return stop.signal.aborted ? EXIT.stopped : EXIT.done
   } catch (error) {
     if (!stop.signal.aborted || error !== stop.signal.reason) throw error
-    terminal.note("stopped")
+    terminal.note("stopped before there was a result")
     return EXIT.stopped
   } finally {
     terminal.clearProgress()
