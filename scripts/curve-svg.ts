@@ -35,7 +35,8 @@ const ticks = curve
   .filter((_, i) => i % 2 === 0)
   .map(({ coefficient }) => label(x(coefficient), HEIGHT - BOTTOM + 18, "middle", `${coefficient}`))
 
-process.stdout.write(`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${HEIGHT}" font-family="system-ui, sans-serif" font-size="12" fill="#777">
+process.stdout
+  .write(`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${HEIGHT}" font-family="system-ui, sans-serif" font-size="12" fill="#777">
 ${redline}
 ${level(baseline, "baseline", "2 4", 14)}
 ${level(threshold, "threshold", "6 4", -5)}

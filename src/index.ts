@@ -17,7 +17,13 @@ export { hookShapes } from "./engine/hooks.ts"
 export { type MemoryPlan, planMemory } from "./engine/memory.ts"
 export { type LoadModelOptions, Model, type Prompt } from "./engine/model.ts"
 export type { RunOptions, RunResult, Tensor } from "./engine/run.ts"
-export { encodeSafetensors, readSafetensors, readTensorF32, type SafetensorsFile, type TensorEntry } from "./engine/safetensors.ts"
+export {
+  encodeSafetensors,
+  readSafetensors,
+  readTensorF32,
+  type SafetensorsFile,
+  type TensorEntry,
+} from "./engine/safetensors.ts"
 export type { ScoreOptions, Sequence, TokenScores } from "./engine/score.ts"
 export type { Directions, Steering } from "./engine/steer.ts"
 export { Tokenizer, type TokenStream } from "./engine/tokenizer.ts"

@@ -25,7 +25,10 @@ export async function searchBenchmark(args: string[]): Promise<void> {
   using model = await loadModel(values.model, { device })
   const vector = await bridgeVector(model)
   const [prompt = ""] = (await readFile(join(embeddedModel, "prompts.txt"), "utf8")).split("\n")
-  const coefficients = Array.from({ length: Number(values.coefficients) }, (_, i) => (1.5 * (i + 1)) / Number(values.coefficients))
+  const coefficients = Array.from(
+    { length: Number(values.coefficients) },
+    (_, i) => (1.5 * (i + 1)) / Number(values.coefficients),
+  )
 
   const search = async (some: readonly number[]): Promise<number> => {
     const prompts = [prompt]
@@ -81,9 +84,16 @@ async function complete(
   const rows = coefficients.flatMap((coefficient) => prompts.map((prompt) => ({ coefficient, ids: model.encode(prompt) })))
   const completions = await model.complete(
     rows.map(({ ids }) => ids),
-    { tokens, repetitionPenalty: 1.1, endIds: [], steering: [{ vector, coefficient: rows.map(({ coefficient }) => coefficient) }] },
+    {
+      tokens,
+      repetitionPenalty: 1.1,
+      endIds: [],
+      steering: [{ vector, coefficient: rows.map(({ coefficient }) => coefficient) }],
+    },
   )
-  await model.score(completions.map(({ ids }, row) => ({ ids: [...(rows[row]?.ids ?? []), ...ids], from: rows[row]?.ids.length ?? 1 })))
+  await model.score(
+    completions.map(({ ids }, row) => ({ ids: [...(rows[row]?.ids ?? []), ...ids], from: rows[row]?.ids.length ?? 1 })),
+  )
 }
 
 async function bridgeVector(model: Model): Promise<SteeringVector> {

@@ -3,7 +3,7 @@ import { inverseFrequencies, type LlamaConfig } from "./config.ts"
 import type { Device, GpuBuffer } from "./device.ts"
 import { InputError, NotFiniteError } from "./errors.ts"
 import { KernelSet } from "./kernel-set.ts"
-import { rotaryTable } from "./llama.ts"
+import { rotaryValues } from "./llama.ts"
 import { type Limits, passLimits, Workspace } from "./memory.ts"
 import { type LoadOptions, loadWeights, notFiniteWeights, type Weights } from "./weights.ts"
 
@@ -54,7 +54,7 @@ export class Core implements Disposable {
   rotaryTable(positions: number): GpuBuffer {
     if (this.#rotary && this.#rotary.positions >= positions) return this.#rotary.table
     this.#rotary?.table.dispose()
-    const table = this.device.upload("rotary table", rotaryTable(inverseFrequencies(this.config), positions))
+    const table = this.device.upload("rotary table", rotaryValues(inverseFrequencies(this.config), positions))
     this.#rotary = { table, positions }
     return table
   }
@@ -70,7 +70,12 @@ export class Core implements Disposable {
     }
     const bad = ids.find((id) => !Number.isInteger(id) || id < 0 || id >= vocabSize)
     if (bad !== undefined) {
-      throw new InputError({ where, expected: `token ids from 0 to ${vocabSize - 1}`, found: `${bad}`, todo: "use this model's ids" })
+      throw new InputError({
+        where,
+        expected: `token ids from 0 to ${vocabSize - 1}`,
+        found: `${bad}`,
+        todo: "use this model's ids",
+      })
     }
     if (ids.length + more > maxPositions) {
       throw new InputError({
@@ -89,7 +94,9 @@ export class Core implements Disposable {
   async blameNotFinite(where: string): Promise<never> {
     const bad = await notFiniteWeights(this.device, this.weights)
     const cause =
-      bad.length > 0 ? `these weights hold NaN or infinity: ${bad.join(", ")}` : "all weights are finite, so an activation overflowed"
+      bad.length > 0
+        ? `these weights hold NaN or infinity: ${bad.join(", ")}`
+        : "all weights are finite, so an activation overflowed"
     throw new NotFiniteError(`${where}: a logit is not a number; ${cause}`)
   }
 

@@ -182,7 +182,8 @@ export class Device implements Disposable {
   }
 
   write(buffer: GpuBuffer, data: Float32Array | Uint32Array | Uint8Array, offset = 0): void {
-    if (data.byteLength > 0) this.gpu.queue.writeBuffer(buffer.gpu, offset, data.buffer as ArrayBuffer, data.byteOffset, data.byteLength)
+    if (data.byteLength > 0)
+      this.gpu.queue.writeBuffer(buffer.gpu, offset, data.buffer as ArrayBuffer, data.byteOffset, data.byteLength)
   }
 
   /** Waits until every failure so far is known and throws the first. */

@@ -50,7 +50,11 @@ const STEPS_BETWEEN_READS = 8
  * in pieces.
  * @throws NotFiniteError when a logit is not a number.
  */
-export async function complete(core: Core, prompts: readonly (readonly number[])[], options: GenerationOptions = {}): Promise<Completion[]> {
+export async function complete(
+  core: Core,
+  prompts: readonly (readonly number[])[],
+  options: GenerationOptions = {},
+): Promise<Completion[]> {
   const { tokens, endIds } = withDefaults(options)
   const longest = Math.max(0, ...prompts.map((ids) => ids.length))
   const rowsAtOnce = Math.max(1, core.limits.rows(longest + tokens))
@@ -147,9 +151,15 @@ class DecodingState implements Disposable {
     this.rowIndex = device.upload("row index", Uint32Array.from(prompts.keys()))
     this.ids = device.createBuffer("next ids", rows * 4)
     // The kernel that chooses a token moves the position on to it.
-    this.positions = device.upload("positions", Uint32Array.from(prompts, (ids) => ids.length - 1))
+    this.positions = device.upload(
+      "positions",
+      Uint32Array.from(prompts, (ids) => ids.length - 1),
+    )
     this.seen = device.upload("seen tokens", seenBits(prompts, config.vocabSize))
-    this.seeds = device.upload("seeds", Uint32Array.from(members, (member) => settings.seed + member))
+    this.seeds = device.upload(
+      "seeds",
+      Uint32Array.from(members, (member) => settings.seed + member),
+    )
     this.history = device.createBuffer("history", rows * settings.tokens * 4)
     this.lastResidual = device.createBuffer("last residual", rows * pad8(config.hiddenSize) * 4)
     if (settings.logprobs) {
@@ -191,13 +201,20 @@ function seenBits(prompts: readonly (readonly number[])[], vocab: number): Uint3
 }
 
 /** Runs the prompts into the cache and keeps the residual stream of each one's last token. */
-async function prefill(core: Core, prompts: readonly (readonly number[])[], cache: KvCache, steering: SteeringBuffers, state: DecodingState): Promise<void> {
+async function prefill(
+  core: Core,
+  prompts: readonly (readonly number[])[],
+  cache: KvCache,
+  steering: SteeringBuffers,
+  state: DecodingState,
+): Promise<void> {
   const list = tokenList(prompts)
   const rowBytes = pad8(core.config.hiddenSize) * 4
   let rowsDone = 0
   for (const piece of cut(list.ids.length, core.limits.tokens)) {
     const lasts: number[] = []
-    for (let i = piece.first; i < piece.first + piece.count; i++) if (list.rows[i + 1] !== list.rows[i]) lasts.push(i - piece.first)
+    for (let i = piece.first; i < piece.first + piece.count; i++)
+      if (list.rows[i + 1] !== list.rows[i]) lasts.push(i - piece.first)
     const pass = preparePass(core, { list, piece, cache, steering, logitRows: state.rows })
     const { residual, selection, selected } = pass.workspace.buffers
     core.device.write(selection, Uint32Array.from(lasts))
@@ -214,7 +231,14 @@ async function prefill(core: Core, prompts: readonly (readonly number[])[], cach
 }
 
 /** One step of all rows: the forward pass over the tokens chosen last (the prompts have run already), logits, and the choice. */
-function recordStep(core: Core, cache: KvCache, steering: SteeringBuffers, state: DecodingState, settings: Settings, step: number): void {
+function recordStep(
+  core: Core,
+  cache: KvCache,
+  steering: SteeringBuffers,
+  state: DecodingState,
+  settings: Settings,
+  step: number,
+): void {
   const { config, weights, kernels, device } = core
   const { rows, ids, positions, seen, seeds, history, scores, allScores } = state
   const workspace = core.workspace(rows, rows)

@@ -45,14 +45,14 @@ export class KernelSet {
     this.norm = rmsNorm({ width: hiddenSize, epsilon: rmsNormEps })
     this.gather = gather({ width: hiddenSize })
     this.rotary = rotary({ heads, kvHeads, headDim })
-    this.attention = attention({ heads, kvHeads, headDim, ...(facts.software ? { variant: "lanes", keysPerTile: 8 } : { variant: "tiles", keysPerTile: 64 }) })
+    this.attention = attention({ heads, kvHeads, headDim, ...shapes.attention })
     this.pattern = attentionPattern({ heads, kvHeads, headDim })
     this.siluGate = siluGate({ width: intermediateSize })
     this.residual = residual()
     this.steer = steer({ width: hiddenSize })
-    this.choose = choose({ vocab: vocabSize, lanes: facts.software ? 8 : 256 })
-    this.sample = sample({ vocab: vocabSize, lanes: facts.software ? 8 : 256 })
-    this.logProbs = logProbs({ vocab: vocabSize, lanes: facts.software ? 8 : 256 })
+    this.choose = choose({ vocab: vocabSize, lanes: shapes.vocabularyLanes })
+    this.sample = sample({ vocab: vocabSize, lanes: shapes.vocabularyLanes })
+    this.logProbs = logProbs({ vocab: vocabSize, lanes: shapes.vocabularyLanes })
   }
 
   /** Copies rows of `width` floats. */

@@ -47,7 +47,8 @@ export function forward(recorder: Recorder, pass: Pass): void {
   const qkvStride = pad8(queryWidth + 2 * keyWidth)
   const tap = (name: string, buffer: GpuBuffer, from = 0, rowStride = stride): void =>
     capture?.tap(recorder, name, buffer, from, rowStride, tokens)
-  const add = (layerOutput: GpuBuffer): void => recorder.run(kernels.residual, [residual, layerOutput], { count: tokens * stride })
+  const add = (layerOutput: GpuBuffer): void =>
+    recorder.run(kernels.residual, [residual, layerOutput], { count: tokens * stride })
 
   kernels.embed(recorder, weights.embedding, ids, residual, tokens)
   tap("hook_embed", residual)
@@ -110,7 +111,7 @@ export function unembed(
 }
 
 /** (cos, sin) f32 [positions, headDim / 2, 2] of the rotary embedding, computed in float64. */
-export function rotaryTable(inverseFrequencies: Float64Array, positions: number): Float32Array {
+export function rotaryValues(inverseFrequencies: Float64Array, positions: number): Float32Array {
   const half = inverseFrequencies.length
   const table = new Float32Array(positions * half * 2)
   for (let position = 0; position < positions; position++) {

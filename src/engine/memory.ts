@@ -11,7 +11,10 @@ const MAX_TOKENS = 2048
 const MAX_LOGITS_BYTES = 256 * 2 ** 20
 
 /** The buffers that a pass works in: floats of a row each. One row a token, or one row a wanted logit. */
-function workspaceWidths(config: LlamaConfig): { readonly token: Record<TokenBuffer, number>; readonly logit: Record<LogitBuffer, number> } {
+function workspaceWidths(config: LlamaConfig): {
+  readonly token: Record<TokenBuffer, number>
+  readonly logit: Record<LogitBuffer, number>
+} {
   const { hiddenSize, intermediateSize, heads, kvHeads, headDim, vocabSize } = config
   return {
     token: {

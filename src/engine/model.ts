@@ -82,7 +82,10 @@ export class Model implements Disposable {
    * @example
    * const { captured } = await model.run(["I am happy"], { capture: ["blocks.*.hook_resid_post"], logits: false })
    */
-  async run(prompts: readonly Prompt[], options: RunOptions = {}): Promise<RunResult & { readonly ids: readonly (readonly number[])[] }> {
+  async run(
+    prompts: readonly Prompt[],
+    options: RunOptions = {},
+  ): Promise<RunResult & { readonly ids: readonly (readonly number[])[] }> {
     const ids = prompts.map((prompt) => this.encode(prompt))
     return { ids, ...(await run(this.#core, ids, options)) }
   }
@@ -108,18 +111,30 @@ export class Model implements Disposable {
    */
   async unembed(rows: readonly Float32Array[]): Promise<Float32Array[]> {
     const bad = rows.find((row) => row.length !== this.config.hiddenSize)
-    if (bad) throw new InputError({ where: "unembed", expected: `rows of width ${this.config.hiddenSize}`, found: `width ${bad.length}` })
+    if (bad)
+      throw new InputError({
+        where: "unembed",
+        expected: `rows of width ${this.config.hiddenSize}`,
+        found: `width ${bad.length}`,
+      })
     return unembedRows(this.#core, rows)
   }
 
   /** Continues prompts as one batch; each row ends at an end token or after `tokens` tokens. */
   async complete(prompts: readonly Prompt[], options: GenerationOptions = {}): Promise<Completion[]> {
     const settings = this.#checked(options)
-    return complete(this.#core, prompts.map((prompt) => this.encode(prompt, settings.tokens)), settings)
+    return complete(
+      this.#core,
+      prompts.map((prompt) => this.encode(prompt, settings.tokens)),
+      settings,
+    )
   }
 
   /** Continues one prompt token by token: every new id with its log-prob, where asked for. */
-  async *generateTokens(prompt: Prompt, options: GenerationOptions = {}): AsyncGenerator<{ id: number; logprob: number | undefined }, void, undefined> {
+  async *generateTokens(
+    prompt: Prompt,
+    options: GenerationOptions = {},
+  ): AsyncGenerator<{ id: number; logprob: number | undefined }, void, undefined> {
     const settings = this.#checked(options)
     const ids = this.encode(prompt, settings.tokens)
     for await (const step of decode(this.#core, [ids], [0], settings, 1)) {
@@ -162,7 +177,8 @@ export class Model implements Disposable {
   }
 
   #encodeText(text: string, where: string): number[] {
-    if (text === "") throw new InputError({ where, expected: "some text", found: "an empty prompt", todo: "give it at least one character" })
+    if (text === "")
+      throw new InputError({ where, expected: "some text", found: "an empty prompt", todo: "give it at least one character" })
     return this.#needTokenizer(where).encode(text)
   }
 

@@ -21,7 +21,9 @@ export class Recorder {
     const compiled = this.device.compiled(kernel)
     const { profiler } = this.device
     if (profiler) this.#endPass()
-    this.#pass ??= this.#encoder.beginComputePass(profiler && { timestampWrites: profiler.next(`${kernel.label} x ${grid.join(" x ")}`) })
+    this.#pass ??= this.#encoder.beginComputePass(
+      profiler && { timestampWrites: profiler.next(`${kernel.label} x ${grid.join(" x ")}`) },
+    )
     this.#pass.setPipeline(compiled.pipeline)
     this.#pass.setBindGroup(0, this.device.bindGroup(compiled, kernel.label, buffers, kernel.parameters(p)))
     this.#pass.dispatchWorkgroups(grid[0], grid[1], grid[2])

@@ -44,7 +44,12 @@ export async function run(core: Core, sequences: readonly (readonly number[])[],
   const lengths = sequences.map((ids) => ids.length)
   const longest = Math.max(0, ...lengths)
   const last = options.at === "last"
-  const outputs = new Outputs(core, names, { rows: lengths.length, positions: last ? 1 : longest, keys: longest }, options.logits ?? true)
+  const outputs = new Outputs(
+    core,
+    names,
+    { rows: lengths.length, positions: last ? 1 : longest, keys: longest },
+    options.logits ?? true,
+  )
   await eachGroup(core, sequences, options.steering ?? [], options.signal, async (group) => {
     for (const piece of cut(group.list.ids.length, core.limits.tokens)) await runPiece(core, group, piece, last, outputs)
   })
@@ -153,7 +158,10 @@ class Outputs {
     this.#heads = heads
     for (const name of names) {
       const { rows, positions, keys } = extent
-      this.captured.set(name, zeros(isPattern(name) ? [rows, heads, positions, keys] : [rows, positions, ...(shapes.get(name) ?? [])]))
+      this.captured.set(
+        name,
+        zeros(isPattern(name) ? [rows, heads, positions, keys] : [rows, positions, ...(shapes.get(name) ?? [])]),
+      )
     }
     if (logits) this.logits = zeros([extent.rows, extent.positions, vocabSize])
   }

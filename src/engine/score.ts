@@ -60,7 +60,9 @@ async function scoreGroup(core: Core, group: SequenceGroup, members: readonly Se
   const targets = members.flatMap(({ ids, from }) => ids.slice(from))
   if (targets.length === 0) return new Float32Array(0)
   // The token at a place predicts the next: place from - 1 is the first wanted one.
-  const wanted = group.list.positions.map((position, i) => position + 1 >= (members[group.list.rows[i] as number] as Sequence).from)
+  const wanted = group.list.positions.map(
+    (position, i) => position + 1 >= (members[group.list.rows[i] as number] as Sequence).from,
+  )
   using targetBuffer = device.upload("targets", Uint32Array.from(targets))
   using scoreBuffer = device.createBuffer("scores", targets.length * 16)
   const logitRows = Math.min(limits.logits, targets.length)
@@ -88,6 +90,7 @@ async function scoreGroup(core: Core, group: SequenceGroup, members: readonly Se
 const range = (count: number): number[] => Array.from({ length: count }, (_, i) => i)
 
 function tokenScores(values: Float32Array): TokenScores {
-  const column = (c: number): Float64Array => Float64Array.from({ length: values.length / 4 }, (_, i) => values[i * 4 + c] as number)
+  const column = (c: number): Float64Array =>
+    Float64Array.from({ length: values.length / 4 }, (_, i) => values[i * 4 + c] as number)
   return { logprobs: column(0), vocabMeans: column(1), entropies: column(2) }
 }

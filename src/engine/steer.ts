@@ -111,7 +111,11 @@ function rowCoefficients(coefficient: number | readonly number[], rows: readonly
   const values = rows.map((row) => (typeof coefficient === "number" ? coefficient : coefficient[row]))
   const bad = values.findIndex((value) => value === undefined || !Number.isFinite(value))
   if (bad >= 0) {
-    throw new InputError({ where: "steering", expected: "a finite coefficient for every row", found: `${values[bad]} for row ${rows[bad]}` })
+    throw new InputError({
+      where: "steering",
+      expected: "a finite coefficient for every row",
+      found: `${values[bad]} for row ${rows[bad]}`,
+    })
   }
   return Float32Array.from(values as number[])
 }

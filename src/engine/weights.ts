@@ -94,7 +94,7 @@ export function segmentRows(entries: readonly TensorEntry[], maxBytes: number): 
     const [rows = 0, columns = 0] = entry.shape
     const type = weightType(entry)
     const most = Math.floor(maxBytes / (pad8(columns) * bytesPerWeight[type]) / 8) * 8
-    for (let from = 0; from < rows; ) {
+    for (let from = 0; from < rows;) {
       let segment = segments.at(-1)
       if (segment === undefined || segment.type !== type || segment.rows >= most) {
         segment = { type, firstRow, rows: 0, parts: [] }
@@ -246,7 +246,9 @@ class Loader {
 export async function notFiniteWeights(device: Device, weights: Weights): Promise<string[]> {
   const { embedding, layers, head } = weights
   const matrices = [embedding, ...layers.flatMap((layer) => [layer.qkv, layer.output, layer.gateUp, layer.down]), head]
-  const chunkOf = new Map(matrices.flatMap((matrix) => matrix.chunks.map((chunk) => [chunk.buffer, { chunk, columns: matrix.columns }])))
+  const chunkOf = new Map(
+    matrices.flatMap((matrix) => matrix.chunks.map((chunk) => [chunk.buffer, { chunk, columns: matrix.columns }])),
+  )
   const bad = new Set<string>()
   for (const buffer of weights.buffers) {
     const known = chunkOf.get(buffer)

@@ -1,3 +1,4 @@
+import type { AttentionOptions } from "./attention.ts"
 import type { MatmulVariant } from "./matmul.ts"
 
 /** What the choice of shapes depends on. */
@@ -19,6 +20,9 @@ interface Step {
 export interface KernelShapes {
   /** Ascending, the last without end. All steps after the first give a token the same bits. */
   readonly matmul: readonly Step[]
+  readonly attention: Pick<AttentionOptions, "variant" | "keysPerTile">
+  /** Lanes that share a row of logits, in the kernels over the vocabulary. */
+  readonly vocabularyLanes: number
 }
 
 const tile = (tokens: number, rows: number, depth: number, laneTokens: number, laneRows: number): MatmulVariant => ({
@@ -39,6 +43,8 @@ const GPU: KernelShapes = {
     { upTo: 256, variant: tile(64, 64, 16, 8, 4) },
     { upTo: Infinity, variant: tile(128, 128, 16, 8, 8) },
   ],
+  attention: { variant: "tiles", keysPerTile: 64 },
+  vocabularyLanes: 256,
 }
 
 // lavapipe: barriers and loads are dear, broadcasts in a subgroup cheap. Subgroups have 8 lanes with AVX2.
@@ -47,6 +53,8 @@ const SOFTWARE: KernelShapes = {
     { upTo: 1, variant: { kind: "broadcast-row" } },
     { upTo: Infinity, variant: { kind: "broadcast" } },
   ],
+  attention: { variant: "lanes", keysPerTile: 8 },
+  vocabularyLanes: 8,
 }
 
 // SwiftShader, and lavapipe without AVX2: subgroups of 4 lanes.
@@ -55,6 +63,8 @@ const SOFTWARE_NARROW: KernelShapes = {
     { upTo: 1, variant: { kind: "lanes", tokens: 1, lanes: 8 } },
     { upTo: Infinity, variant: { kind: "lanes", tokens: 4, lanes: 8 } },
   ],
+  attention: { variant: "lanes", keysPerTile: 8 },
+  vocabularyLanes: 8,
 }
 
 /** The shapes for this kind of adapter. */

@@ -36,7 +36,6 @@ export async function openDevice(options: OpenDeviceOptions = {}): Promise<Devic
   return Device.from(await requestAdapter(gpu, options.adapter), options)
 }
 
-
 async function requestAdapter(gpu: GPU, name: string | undefined): Promise<GPUAdapter> {
   let adapter: GPUAdapter | null = null
   let cause: unknown
@@ -48,5 +47,7 @@ async function requestAdapter(gpu: GPU, name: string | undefined): Promise<GPUAd
   if (adapter) return adapter
   const wanted = name === undefined ? "" : ` whose name holds «${name}»`
   const there = cause instanceof Error ? ` (${cause.message.replace(/\s+/g, " ").trim()})` : ""
-  throw new AdapterError(`Dawn finds no WebGPU adapter${wanted}${there}: install a Vulkan driver or name another adapter`, { cause })
+  throw new AdapterError(`Dawn finds no WebGPU adapter${wanted}${there}: install a Vulkan driver or name another adapter`, {
+    cause,
+  })
 }

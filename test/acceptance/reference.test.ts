@@ -25,7 +25,12 @@ describe.each(cases)("$name", (one: CaseFixture) => {
     const steering = steerings[kind]
     const { logits, captured } = await model.run([one.ids], { at: "last", capture: ["blocks.*.hook_resid_post"], steering })
     const last = logits!.data
-    expectClose(expected.top20_ids.map((id) => last[id]!), expected.top20_logits, within, "top logits")
+    expectClose(
+      expected.top20_ids.map((id) => last[id]!),
+      expected.top20_logits,
+      within,
+      "top logits",
+    )
     expectClose([Math.log(last.reduce((sum, x) => sum + Math.exp(x), 0))], [expected.logsumexp_last], within, "logsumexp")
     const norms = [...captured.values()].map(({ data }) => Math.hypot(...data))
     expectClose(norms, expected.residual_norms_last, within, "residual norms")

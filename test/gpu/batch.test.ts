@@ -97,14 +97,21 @@ describe("generation", () => {
   })
 
   test("log-probs are those of the model that generated", async () => {
-    const [completion] = await model.complete([prompt], { tokens: 9, logprobs: true, repetitionPenalty: 1.2, steering, endIds: [] })
+    const [completion] = await model.complete([prompt], {
+      tokens: 9,
+      logprobs: true,
+      repetitionPenalty: 1.2,
+      steering,
+      endIds: [],
+    })
     const ids = [...prompt, ...completion!.ids]
     const { logits } = reference.forward(ids, { steering: [{ layer: 1, vector: direction, coefficient: 1.5 }] })
     expectClose(completion!.logprobs!, nextLogProbs(logits, ids).slice(prompt.length - 1), { absolute: 2e-4, relative: 0 })
   })
 
   test("sampling repeats with its seed, and differs with another", async () => {
-    const draw = async (seed: number) => (await model.complete([prompt, prompt], { tokens: 12, temperature: 1, seed })).map(({ ids }) => ids)
+    const draw = async (seed: number) =>
+      (await model.complete([prompt, prompt], { tokens: 12, temperature: 1, seed })).map(({ ids }) => ids)
     const [a, b] = await draw(1)
     expect(await draw(1)).toEqual([a, b])
     expect(a).not.toEqual(b)
@@ -143,8 +150,16 @@ describe("scoring", () => {
       const { logits } = reference.forward(ids)
       const rows = logits.slice(from - 1, -1).map((one) => logSoftmax(one))
       expectClose(scores[row]!.logprobs, nextLogProbs(logits, ids).slice(from - 1), { absolute: 1e-4, relative: 0 })
-      expectClose(scores[row]!.vocabMeans, rows.map((lp) => lp.reduce((a, b) => a + b, 0) / vocab), { absolute: 1e-4, relative: 0 })
-      expectClose(scores[row]!.entropies, rows.map((lp) => -lp.reduce((a, b) => a + Math.exp(b) * b, 0)), { absolute: 1e-4, relative: 0 })
+      expectClose(
+        scores[row]!.vocabMeans,
+        rows.map((lp) => lp.reduce((a, b) => a + b, 0) / vocab),
+        { absolute: 1e-4, relative: 0 },
+      )
+      expectClose(
+        scores[row]!.entropies,
+        rows.map((lp) => -lp.reduce((a, b) => a + Math.exp(b) * b, 0)),
+        { absolute: 1e-4, relative: 0 },
+      )
     }
   })
 
@@ -153,7 +168,12 @@ describe("scoring", () => {
     const whole = (await model.score([{ ids: long, from: 1 }]))[0]!
     const narrow = await randomModel({ seed: 21, layers: 2, dtypes: ["BF16"] }, await narrowDevice())
     using owned = narrow.model
-    const pieces = (await owned.score([{ ids: long, from: 1 }, { ids: prompt, from: 1 }]))[0]!
+    const pieces = (
+      await owned.score([
+        { ids: long, from: 1 },
+        { ids: prompt, from: 1 },
+      ])
+    )[0]!
     expectClose(pieces.logprobs, whole.logprobs, { absolute: 1e-4, relative: 0 })
     const [completion] = await owned.complete([long], { tokens: 5, endIds: [] })
     expect(completion!.ids).toEqual((await model.complete([long], { tokens: 5, endIds: [] }))[0]!.ids)

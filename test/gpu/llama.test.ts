@@ -42,7 +42,12 @@ describe.each(shapes)("$name", ({ options }) => {
       const expected = reference.forward(ids)
       for (const [position, logits] of expected.logits.entries()) {
         const from = (row * positions + position) * vocabSize
-        expectClose(run.logits!.data.subarray(from, from + vocabSize), logits, { absolute: 5e-4, relative: 0 }, `logits ${row} ${position}`)
+        expectClose(
+          run.logits!.data.subarray(from, from + vocabSize),
+          logits,
+          { absolute: 5e-4, relative: 0 },
+          `logits ${row} ${position}`,
+        )
       }
       for (const name of hookShapes(model.config).keys()) {
         const tensor = run.captured.get(name)!

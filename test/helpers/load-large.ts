@@ -47,7 +47,17 @@ try {
   using model = await loadModel(folder, { device })
   const seconds = (performance.now() - start) / 1000
   const peak = process.resourceUsage().maxRSS * 1024
-  console.log(JSON.stringify({ bytes: offset, layers: model.config.layers, seconds, before, peak, onGpu: device.allocated, software: device.facts.software }))
+  process.stdout.write(
+    JSON.stringify({
+      bytes: offset,
+      layers: model.config.layers,
+      seconds,
+      before,
+      peak,
+      onGpu: device.allocated,
+      software: device.facts.software,
+    }),
+  )
 } finally {
   await rm(folder, { recursive: true })
 }

@@ -1,4 +1,4 @@
-import { Device } from "../../src/engine/device.ts"
+import type { Device } from "../../src/engine/device.ts"
 import { Model } from "../../src/engine/model.ts"
 import { openDevice } from "../../src/node/dawn.ts"
 import { openFolder } from "../../src/node/files.ts"
