@@ -27,7 +27,7 @@ import {
   readVector,
   trainFrom,
 } from "./steering.ts"
-import { ranges, wrap } from "./text.ts"
+import { ranges, toJson, wrap } from "./text.ts"
 
 const metricNames = Object.keys(metrics) as MetricName[]
 
@@ -184,7 +184,7 @@ function documentOf(
   return {
     model: describeModel(options, model),
     adapter: device.facts,
-    vector: { ...describeVector(vector), file: options.text("vector") ?? null },
+    vector: { ...describeVector(vector), file: options.text("vector") },
     layers: found.layers,
     prompts: found.prompts,
     settings: found.settings,
@@ -195,7 +195,7 @@ function documentOf(
     interpolated: found.interpolated,
     unit: found.unit,
     stopped: found.stopped,
-    reason: found.reason ?? null,
+    reason: found.reason,
     curve: found.curve,
     seconds,
   }
@@ -230,5 +230,5 @@ function printFound(
 async function writeRun(folder: string, document: unknown, vector: SteeringVector): Promise<void> {
   await makeFolder(folder)
   await writeFileAtomic(join(folder, "vector.safetensors"), vector.toSafetensors())
-  await writeFileAtomic(join(folder, "run.json"), `${JSON.stringify(document)}\n`)
+  await writeFileAtomic(join(folder, "run.json"), `${toJson(document)}\n`)
 }

@@ -65,9 +65,9 @@ async function run(context: Context): Promise<void> {
   }
   if (!terminal.json) return
   const stopped = model.endIds.includes(ids.at(-1) ?? -1) ? "end" : "length"
-  const text = model.decode(ids) ?? null
+  const text = model.decode(ids)
   terminal.document({
-    prompt: typeof prompt === "string" ? prompt : (model.decode(prompt) ?? null),
+    prompt: typeof prompt === "string" ? prompt : model.decode(prompt),
     promptIds,
     ids,
     text,

@@ -119,5 +119,5 @@ export function checkLayers(options: Options, { layers }: LlamaConfig): void {
 /** The vector as the JSON documents give it: norms by layer. */
 export function describeVector(vector: SteeringVector): Record<string, unknown> {
   const { modelHint, method, createdFrom } = vector.metadata
-  return { modelHint, method, createdFrom: createdFrom ?? null, layers: vector.layers, norms: Object.fromEntries(vector.norms()) }
+  return { modelHint, method, createdFrom, layers: vector.layers, norms: Object.fromEntries(vector.norms()) }
 }

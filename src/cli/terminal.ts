@@ -1,3 +1,5 @@
+import { toJson } from "./text.ts"
+
 /** The part of a stream that a {@link Terminal} uses. */
 export interface Output {
   readonly isTTY?: boolean
@@ -12,7 +14,7 @@ export interface TerminalOptions {
   readonly noColor?: string | undefined
 }
 
-const ESCAPES = { bold: ["\x1b[1m", "\x1b[22m"], dim: ["\x1b[2m", "\x1b[22m"], red: ["\x1b[31m", "\x1b[39m"] } as const
+const ESCAPES = { bold: ["\x1b[1m", "\x1b[22m"], dim: ["\x1b[2m", "\x1b[22m"] } as const
 
 export type Style = keyof typeof ESCAPES
 
@@ -62,7 +64,7 @@ export class Terminal {
 
   /** The result as JSON. */
   document(value: unknown): void {
-    this.print(JSON.stringify(value))
+    this.print(toJson(value))
   }
 
   /** A line that is no part of the result. */

@@ -86,6 +86,11 @@ export function bytes(count: number): string {
   return count < 1e9 ? `${(count / 1e6).toFixed(1)} MB` : `${(count / 1e9).toFixed(2)} GB`
 }
 
+/** JSON on one line; what is unknown is null, so that every document of a kind has the same keys. */
+export function toJson(value: unknown): string {
+  return JSON.stringify(value, (_key, inner: unknown) => inner ?? null)
+}
+
 /** «1 pair», «2 pairs». */
 export const counted = (count: number, noun: string): string => `${count} ${noun}${count === 1 ? "" : "s"}`
 

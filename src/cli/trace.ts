@@ -51,7 +51,7 @@ async function run(context: Context): Promise<void> {
     await writeFileAtomic(out, encodeSafetensors(tensors, { model: modelName(options), ids: ids.join(",") }))
   }
   const list = [...tensors].map(([name, { shape }]) => ({ name, shape }))
-  if (terminal.json) return terminal.document({ ids, tensors: list, out: out ?? null })
+  if (terminal.json) return terminal.document({ ids, tensors: list, out })
   terminal.print(
     ...table([["name", "shape"], ...list.map(({ name, shape }) => [name, `[${shape.join(", ")}]`])], ["left", "left"]),
   )

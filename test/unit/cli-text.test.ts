@@ -1,6 +1,6 @@
 import { expect, test } from "vitest"
 import { type Output, Terminal } from "../../src/cli/terminal.ts"
-import { bar, bytes, cut, harmless, oneLine, ranges, table, wrap } from "../../src/cli/text.ts"
+import { bar, bytes, cut, harmless, oneLine, ranges, table, toJson, wrap } from "../../src/cli/text.ts"
 
 test.each([
   ["a newline", "a\nb\r\nc", "a⏎b⏎c"],
@@ -53,6 +53,10 @@ test("columns of a table are as wide as their widest cell", () => {
     ["5", "b"],
   ]
   expect(table(rows, ["right", "left"])).toEqual([" n  text", "10  漢", " 5  b"])
+})
+
+test("JSON has null for what is unknown and for numbers that are not finite", () => {
+  expect(toJson({ a: undefined, b: [NaN, undefined], c: 0 })).toBe('{"a":null,"b":[null,null],"c":0}')
 })
 
 test("lines break between words alone", () => {
