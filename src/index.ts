@@ -14,6 +14,7 @@ export {
 } from "./engine/errors.ts"
 export type { Completion, GenerationOptions } from "./engine/generate.ts"
 export { hookShapes } from "./engine/hooks.ts"
+export { nearest } from "./engine/nearest.ts"
 export { type MemoryPlan, planMemory } from "./engine/memory.ts"
 export { type LoadModelOptions, Model, type Prompt } from "./engine/model.ts"
 export type { RunOptions, RunResult, Tensor } from "./engine/run.ts"

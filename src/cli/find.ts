@@ -106,7 +106,10 @@ async function run(context: Context): Promise<void> {
     ...request.settings,
     prompts: request.prompts,
     signal,
-    onProgress: ({ done, total }) => terminal.progress(`searching ${done} of ${total} coefficients`),
+    onProgress: ({ done, total, batch }) => {
+      const percent = Math.round((100 * (done + batch * (total - done))) / total)
+      terminal.progress(`searching ${done} of ${total} coefficients, ${percent} % generated`)
+    },
   })
   const ended = performance.now()
   const seconds = {

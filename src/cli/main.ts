@@ -1,12 +1,11 @@
 #!/usr/bin/env node
 import { readFileSync } from "node:fs"
-import { InputError, RedlineError } from "../index.ts"
+import { InputError, RedlineError, nearest } from "../index.ts"
 import { type Command, commonOptions } from "./command.ts"
 import { find } from "./find.ts"
 import { generate } from "./generate.ts"
 import { commandHelp, overallHelp } from "./help.ts"
 import { info } from "./info.ts"
-import { nearest } from "./nearest.ts"
 import { parseOptions, quote } from "./options.ts"
 import { score } from "./score.ts"
 import { Terminal } from "./terminal.ts"
@@ -52,7 +51,7 @@ function commandNamed(name: string | undefined): Command {
   if (name === undefined || name.startsWith("-")) {
     throw new InputError({ where: "command", expected, found: name ?? "nothing", todo: "«redline --help» says more" })
   }
-  throw new InputError({ where: "command", expected, found: quote(name), todo: `did you mean ${nearest(name, names)}?` })
+  throw new InputError({ where: "command", expected, found: quote(name), todo: `did you mean ${nearest(name, names)[0]}?` })
 }
 
 function say(text: string): number {

@@ -1,6 +1,5 @@
 import { parseArgs } from "node:util"
-import { InputError } from "../index.ts"
-import { nearest } from "./nearest.ts"
+import { InputError, nearest } from "../index.ts"
 
 /** An option of a command. Names are kept without their dashes. */
 export interface OptionSpec {
@@ -152,7 +151,7 @@ function checkValue(spec: OptionSpec, rawName: string, value: string | undefined
 }
 
 function unknownOption(rawName: string, table: OptionTable, command: string): InputError {
-  const likely = nearest(
+  const [likely] = nearest(
     rawName,
     Object.keys(table).map((name) => `--${name}`),
   )

@@ -1,6 +1,6 @@
 import { basename, relative, resolve } from "node:path"
-import { type AdapterFacts, type Device, type LlamaConfig, type Model, openCheckpoint } from "../index.ts"
-import { embeddedModel, loadModel, openDevice, openFolder } from "../node.ts"
+import { type AdapterFacts, type Device, type LlamaConfig, Model, openCheckpoint } from "../index.ts"
+import { embeddedModel, openDevice, openFolder } from "../node.ts"
 import type { Context } from "./command.ts"
 import type { Options } from "./options.ts"
 import type { Terminal } from "./terminal.ts"
@@ -25,10 +25,12 @@ export async function openSession(
   check: (config: LlamaConfig) => void,
 ): Promise<Session> {
   const started = performance.now()
-  await checkModel(modelPath(options), check)
+  await using folder = await openFolder(modelPath(options))
+  const checkpoint = await openCheckpoint(folder)
+  check(checkpoint.config)
   const device = await deviceOf(options)
   try {
-    const model = await loadModel(modelPath(options), {
+    const model = await Model.load(checkpoint, {
       device,
       signal,
       onProgress: ({ done, total }) => terminal.progress(`loading ${bytes(done)} of ${bytes(total)}`),
@@ -50,11 +52,6 @@ export async function openSession(
     device.dispose()
     throw error
   }
-}
-
-async function checkModel(path: string, check: (config: LlamaConfig) => void): Promise<void> {
-  await using folder = await openFolder(path)
-  check((await openCheckpoint(folder)).config)
 }
 
 /** The device that the options ask for. */

@@ -25,6 +25,8 @@ export interface GenerationOptions {
   /** Ids that end a row; they are its last token. */
   readonly endIds?: readonly number[]
   readonly signal?: AbortSignal
+  /** Called as a batch goes on: steps done, of at most `total` for all its pieces. */
+  readonly onProgress?: (done: number, total: number) => void
 }
 
 /** New tokens of one row. */
@@ -38,6 +40,8 @@ export interface Completion {
 
 /** New tokens of all rows of a batch since the last step; a row that has ended gets none. */
 export interface Step {
+  /** Steps so far. */
+  readonly done: number
   readonly ids: readonly (readonly number[])[]
   readonly logprobs: readonly (readonly number[])[]
 }
@@ -59,7 +63,8 @@ export async function complete(
   const longest = Math.max(0, ...prompts.map((ids) => ids.length))
   const rowsAtOnce = Math.max(1, core.limits.rows(longest + tokens))
   const completions: Completion[] = []
-  for (const { first, count } of cut(prompts.length, rowsAtOnce)) {
+  const pieces = cut(prompts.length, rowsAtOnce)
+  for (const [piece, { first, count }] of pieces.entries()) {
     const members = Array.from({ length: count }, (_, i) => first + i)
     const ids: number[][] = members.map(() => [])
     const logprobs: number[][] = members.map(() => [])
@@ -68,6 +73,7 @@ export async function complete(
         ids[row]?.push(...(step.ids[row] as number[]))
         logprobs[row]?.push(...(step.logprobs[row] as number[]))
       }
+      options.onProgress?.(piece * tokens + step.done, pieces.length * tokens)
     }
     for (const [row, own] of ids.entries()) {
       const ended = own.length > 0 && endIds.includes(own.at(-1) as number)
@@ -103,7 +109,7 @@ export async function* decode(
     const news = await state.read(read, step + 1)
     if (news.ids.some((ids) => ids.includes(NOT_A_NUMBER))) await core.blameNotFinite(`generating token ${read + 1}`)
     read = step + 1
-    yield cutAtEnds(news, ended, settings.endIds)
+    yield { done: read, ...cutAtEnds(news, ended, settings.endIds) }
   }
 }
 
@@ -261,7 +267,11 @@ function recordStep(
 }
 
 /** Drops what rows made after their end token, and marks the rows that end here. */
-function cutAtEnds(news: { ids: number[][]; logprobs: number[][] }, ended: boolean[], endIds: readonly number[]): Step {
+function cutAtEnds(
+  news: { ids: number[][]; logprobs: number[][] },
+  ended: boolean[],
+  endIds: readonly number[],
+): Omit<Step, "done"> {
   const kept = news.ids.map((ids, row) => {
     if (ended[row]) return 0
     const end = ids.findIndex((id) => endIds.includes(id))

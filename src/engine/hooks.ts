@@ -1,5 +1,6 @@
 import type { LlamaConfig } from "./config.ts"
 import { InputError } from "./errors.ts"
+import { nearest } from "./nearest.ts"
 
 /**
  * Every internal that can be captured, by TransformerLens's names, in the order of the forward pass, with the shape of
@@ -45,7 +46,7 @@ export function selectHooks(config: LlamaConfig, patterns: readonly string[]): s
         where: "capture",
         expected: "the name of an internal",
         found: `«${pattern}»`,
-        todo: `the nearest are ${nearest(pattern, names).join(", ")}`,
+        todo: `the nearest are ${nearest(pattern, names, 3).join(", ")}`,
       })
     }
     for (const name of matched) wanted.add(name)
@@ -54,25 +55,3 @@ export function selectHooks(config: LlamaConfig, patterns: readonly string[]): s
 }
 
 const escape = (text: string): string => text.replace(/[.+?^${}()|[\]\\]/g, "\\$&")
-
-function nearest(wanted: string, names: readonly string[]): string[] {
-  return names
-    .map((name) => ({ name, distance: editDistance(wanted, name) }))
-    .sort((a, b) => a.distance - b.distance)
-    .slice(0, 3)
-    .map(({ name }) => name)
-}
-
-/** Levenshtein's distance. */
-function editDistance(a: string, b: string): number {
-  let previous = Array.from({ length: b.length + 1 }, (_, j) => j)
-  for (let i = 1; i <= a.length; i++) {
-    const row = [i]
-    for (let j = 1; j <= b.length; j++) {
-      const substituted = (previous[j - 1] as number) + (a[i - 1] === b[j - 1] ? 0 : 1)
-      row.push(Math.min((previous[j] as number) + 1, (row[j - 1] as number) + 1, substituted))
-    }
-    previous = row
-  }
-  return previous[b.length] as number
-}

@@ -53,11 +53,11 @@ export class Model implements Disposable {
   }
 
   /**
-   * Loads a model from a folder of Hugging Face files.
+   * Loads a model from a folder of Hugging Face files, or from a checkpoint that was opened before (its files still open).
    * @throws InputError for files that are absent or broken, OutOfMemoryError naming the tensor that did not fit.
    */
-  static async load(folder: Folder, options: LoadModelOptions): Promise<Model> {
-    const checkpoint = await openCheckpoint(folder)
+  static async load(from: Folder | Checkpoint, options: LoadModelOptions): Promise<Model> {
+    const checkpoint = "tensors" in from ? from : await openCheckpoint(from)
     return new Model(await Core.load(options.device, checkpoint, options), checkpoint)
   }
 

@@ -1,5 +1,7 @@
 import { InputError } from "../engine/errors.ts"
+import type { Completion } from "../engine/generate.ts"
 import type { Model, Prompt } from "../engine/model.ts"
+import type { TokenScores } from "../engine/score.ts"
 import type { Steering } from "../engine/steer.ts"
 import type { Coefficients } from "./coefficients.ts"
 import { averageMetrics, type MetricName, type Metrics } from "./metrics.ts"
@@ -31,6 +33,8 @@ export interface FindProgress {
   /** Coefficients that are done, of those asked for so far. */
   readonly done: number
   readonly total: number
+  /** How far the batch that runs is, from 0 to 1. */
+  readonly batch: number
 }
 
 /** A completion at one coefficient and what the unsteered model says of it. */
@@ -91,15 +95,24 @@ export async function findRedline(model: Model, vector: SteeringVector, options:
   const promptIds = prompts.map(({ ids }) => ids)
   const unit = await residualUnit(model, chosen, promptIds)
   const { signal, onProgress } = options
+  let progress: FindProgress = { stage: "searching", done: 0, total: 0, batch: 0 }
+  const report = (news: Partial<FindProgress>): void => {
+    progress = { ...progress, ...news }
+    onProgress?.(progress)
+  }
+  const evaluator = new Evaluator(model, chosen, promptIds, settings, (batch) => report({ batch }))
   const found = await searchCoefficients<CurvePoint>(
-    (coefficients, context) => evaluate(model, chosen, promptIds, settings, coefficients, context),
+    (coefficients, context) => {
+      report({ total: progress.done + coefficients.length, batch: 0 })
+      return evaluator.evaluate(coefficients, context)
+    },
     {
       coefficients: settings.coefficients,
       metric: settings.metric,
       fraction: settings.threshold,
       unit,
       ...(signal && { signal }),
-      ...(onProgress && { onProgress: ({ done, total }) => onProgress({ stage: "searching", done, total }) }),
+      onProgress: ({ done, total }) => report({ done, total, batch: 0 }),
     },
   )
   return { ...found, prompts, layers: chosen.layers, settings, unit }
@@ -121,56 +134,67 @@ function promptsOf({ prompts, prompt }: FindOptions): readonly Prompt[] {
   throw new InputError({ where: "prompts", expected: "at least one prompt", found: "none", todo: "give a prompt" })
 }
 
-/** Generates and scores every coefficient with every prompt, as many rows at a time as the device takes. */
-async function evaluate(
-  model: Model,
-  vector: SteeringVector,
-  prompts: readonly (readonly number[])[],
-  settings: FindSettings,
-  coefficients: readonly number[],
-  { signal, onPoints }: EvaluateContext<CurvePoint>,
-): Promise<CurvePoint[]> {
-  const longest = Math.max(...prompts.map((ids) => ids.length)) + settings.tokens
-  const atOnce = Math.max(1, Math.floor(model.rowsAtOnce(longest) / prompts.length))
-  const points: CurvePoint[] = []
-  for (let first = 0; first < coefficients.length; first += atOnce) {
-    const piece = await evaluatePiece(model, vector, prompts, settings, coefficients.slice(first, first + atOnce), signal)
-    onPoints(piece)
-    points.push(...piece)
-  }
-  return points
-}
+/** Generates and scores coefficients with every prompt, as many rows at a time as the device takes. */
+class Evaluator {
+  readonly #model: Model
+  readonly #vector: SteeringVector
+  readonly #prompts: readonly (readonly number[])[]
+  readonly #settings: FindSettings
+  readonly #onBatch: (part: number) => void
 
-async function evaluatePiece(
-  model: Model,
-  vector: SteeringVector,
-  prompts: readonly (readonly number[])[],
-  settings: FindSettings,
-  coefficients: readonly number[],
-  signal: AbortSignal | undefined,
-): Promise<CurvePoint[]> {
-  const rows = coefficients.flatMap((coefficient) => prompts.map((ids) => ({ coefficient, ids })))
-  const steering: Steering[] = [{ vector, coefficient: rows.map(({ coefficient }) => coefficient) }]
-  const { tokens, repetitionPenalty, metric } = settings
-  const abort = signal && { signal }
-  const completions = await model.complete(
-    rows.map(({ ids }) => ids),
-    { tokens, repetitionPenalty, steering, ...abort },
-  )
-  const sequences = completions.map(({ ids }, row) => {
-    const prompt = rows[row]?.ids as readonly number[]
-    return { ids: [...prompt, ...ids], from: prompt.length }
-  })
-  const scores = await model.score(sequences, { ...abort })
-  return coefficients.map((coefficient, i) => {
-    const own = scores.slice(i * prompts.length, (i + 1) * prompts.length)
-    const metrics = averageMetrics(own)
-    const texts = own.map(({ logprobs }, p) => {
-      const { ids } = completions[i * prompts.length + p] as { ids: readonly number[] }
-      return { ids, logprobs: [...logprobs], text: model.decode(ids) }
+  constructor(
+    model: Model,
+    vector: SteeringVector,
+    prompts: readonly (readonly number[])[],
+    settings: FindSettings,
+    onBatch: (part: number) => void,
+  ) {
+    this.#model = model
+    this.#vector = vector
+    this.#prompts = prompts
+    this.#settings = settings
+    this.#onBatch = onBatch
+  }
+
+  async evaluate(coefficients: readonly number[], { signal, onPoints }: EvaluateContext<CurvePoint>): Promise<CurvePoint[]> {
+    const longest = Math.max(...this.#prompts.map((ids) => ids.length)) + this.#settings.tokens
+    const atOnce = Math.max(1, Math.floor(this.#model.rowsAtOnce(longest) / this.#prompts.length))
+    const points: CurvePoint[] = []
+    for (let first = 0; first < coefficients.length; first += atOnce) {
+      const batch = await this.#batch(coefficients.slice(first, first + atOnce), signal)
+      onPoints(batch)
+      points.push(...batch)
+    }
+    return points
+  }
+
+  async #batch(coefficients: readonly number[], signal: AbortSignal | undefined): Promise<CurvePoint[]> {
+    const rows = coefficients.flatMap((coefficient) => this.#prompts.map((ids) => ({ coefficient, ids })))
+    const steering: Steering[] = [{ vector: this.#vector, coefficient: rows.map(({ coefficient }) => coefficient) }]
+    const { tokens, repetitionPenalty } = this.#settings
+    const abort = signal && { signal }
+    const prompts = rows.map(({ ids }) => ids)
+    const onProgress = (done: number, total: number): void => this.#onBatch(done / total)
+    const completions = await this.#model.complete(prompts, { tokens, repetitionPenalty, steering, onProgress, ...abort })
+    const sequences = completions.map(({ ids }, row) => {
+      const prompt = prompts[row] as readonly number[]
+      return { ids: [...prompt, ...ids], from: prompt.length }
     })
-    return { coefficient, metric: metrics[metric], metrics, completions: texts }
-  })
+    const scores = await this.#model.score(sequences, { ...abort })
+    const each = this.#prompts.length
+    return coefficients.map((coefficient, i) =>
+      this.#point(coefficient, completions.slice(i * each, (i + 1) * each), scores.slice(i * each, (i + 1) * each)),
+    )
+  }
+
+  #point(coefficient: number, completions: readonly Completion[], scores: readonly TokenScores[]): CurvePoint {
+    const metrics = averageMetrics(scores)
+    const texts = completions.map(({ ids }, i) => {
+      const { logprobs } = scores[i] as TokenScores
+      return { ids, logprobs: [...logprobs], text: this.#model.decode(ids) }
+    })
+    return { coefficient, metric: metrics[this.#settings.metric], metrics, completions: texts }
+  }
 }
 
 /**

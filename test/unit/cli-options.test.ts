@@ -1,5 +1,5 @@
 import { expect, test } from "vitest"
-import { nearest } from "../../src/cli/nearest.ts"
+import { nearest } from "../../src/engine/nearest.ts"
 import { count, type OptionTable, parseIds, parseLayers, parseOptions, positive } from "../../src/cli/options.ts"
 
 const table: OptionTable = {
@@ -96,5 +96,5 @@ test.each([
   ["scores", "score"],
   ["inf", "info"],
 ])("the nearest to %s is %s", (wanted, expected) => {
-  expect(nearest(wanted, ["find", "generate", "score", "trace", "train", "info"])).toBe(expected)
+  expect(nearest(wanted, ["find", "generate", "score", "trace", "train", "info"])).toEqual([expected])
 })
