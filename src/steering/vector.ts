@@ -1,7 +1,8 @@
 import type { ByteSource } from "../engine/bytes.ts"
 import { InputError } from "../engine/errors.ts"
 import { show } from "../engine/json.ts"
-import { encodeSafetensors, readSafetensors, readTensorF32, type TensorEntry } from "../engine/safetensors.ts"
+import { encodeSafetensors, readSafetensors, readTensorF32 } from "../engine/safetensors.ts"
+import { encodeGguf, readGguf } from "./gguf.ts"
 
 /** Where a steering vector comes from. */
 export interface VectorMetadata {
@@ -12,6 +13,16 @@ export interface VectorMetadata {
   /** What it was made from, such as the file of pairs. */
   readonly createdFrom?: string
 }
+
+// Hints that name no one model: none at all, and the family, which is all that repeng and llama.cpp write.
+const VAGUE_HINTS: readonly string[] = ["unknown", "llama"]
+
+const CONTROL_VECTOR = "controlvector"
+const MODEL_HINT = "controlvector.model_hint"
+const LAYER_COUNT = "controlvector.layer_count"
+// Keys of our own, which other programs skip: with them a conversion loses nothing.
+const METHOD = "redline.method"
+const CREATED_FROM = "redline.created_from"
 
 /**
  * A direction for each of some layers, to be added to the residual stream; never changed once made.
@@ -81,6 +92,13 @@ export class SteeringVector {
     }
   }
 
+  /** What is odd, though not wrong, about using the vector with this model: that it was made with one of another name. */
+  warningsAgainst(model: { readonly name: string }): string[] {
+    const { modelHint } = this.metadata
+    if (modelHint === model.name || !namesModel(modelHint)) return []
+    return [`the vector was made with ${show(modelHint)}, the model is ${show(model.name)}: it may mean something else here`]
+  }
+
   /** A safetensors file: a tensor `direction.N` [width], F32, for layer N; metadata model_hint, method, layers, created_from. */
   toSafetensors(): Uint8Array {
     const { modelHint, method, createdFrom } = this.metadata
@@ -104,10 +122,79 @@ export class SteeringVector {
   static async fromSafetensors(source: ByteSource): Promise<SteeringVector> {
     const { metadata, tensors } = await readSafetensors(source)
     const directions: [number, Float32Array][] = []
-    for (const entry of tensors.values()) directions.push([layerOf(entry), await readTensorF32(entry)])
-    const { model_hint: modelHint = "unknown", method = "unknown", created_from: createdFrom } = metadata
-    return new SteeringVector(directions, { modelHint, method, ...(createdFrom !== undefined && { createdFrom }) }, source.name)
+    for (const entry of tensors.values()) {
+      const where = `${source.name}, tensor ${entry.name}`
+      const layer = layerOf(entry.name, where)
+      if (entry.shape.length !== 1) {
+        throw new InputError({ where, expected: "one dimension", found: `[${entry.shape.join(", ")}]` })
+      }
+      directions.push([layer, await readTensorF32(entry)])
+    }
+    const { model_hint: modelHint, method, created_from: createdFrom } = metadata
+    return new SteeringVector(directions, metadataOf(modelHint, method, createdFrom), source.name)
   }
+
+  /**
+   * A GGUF control vector, as repeng writes it and llama.cpp reads it: a tensor `direction.N` [width], F32, for layer N;
+   * `controlvector.model_hint` and `controlvector.layer_count`, and the rest of the metadata under keys of our own.
+   *
+   * @throws InputError for a direction at layer 0, which the format has no place for
+   */
+  toGguf(): Uint8Array {
+    if (this.directions.has(0)) {
+      throw new InputError({
+        where: "vector",
+        expected: "layers from 1, all that a GGUF control vector can hold",
+        found: "a direction for layer 0",
+        todo: "leave that layer out or write a safetensors file",
+      })
+    }
+    const { modelHint, method, createdFrom } = this.metadata
+    const metadata: [string, string | number][] = [
+      ["general.architecture", CONTROL_VECTOR],
+      [MODEL_HINT, modelHint],
+      [LAYER_COUNT, this.directions.size],
+      [METHOD, method],
+    ]
+    if (createdFrom !== undefined) metadata.push([CREATED_FROM, createdFrom])
+    return encodeGguf(metadata, new Map([...this.directions].map(([layer, data]) => [`direction.${layer}`, data])))
+  }
+
+  /**
+   * The vector in a GGUF control vector of version 3. Directions of one layer are added up, as llama.cpp does; absent
+   * metadata reads "unknown", and the count of layers is not needed.
+   *
+   * @throws InputError for a broken file, another architecture, none or other tensors than `direction.N` [width] with N
+   * from 1, another type than F32, differing widths, numbers not finite
+   */
+  static async fromGguf(source: ByteSource): Promise<SteeringVector> {
+    const file = await readGguf(source, CONTROL_VECTOR)
+    const directions = new Map<number, Float32Array>()
+    for (const { name, data } of file.tensors) {
+      const where = `${source.name}, tensor ${name}`
+      const layer = layerOf(name, where)
+      // llama.cpp refuses it too: files that count from 0 mean other layers.
+      if (layer === 0) throw new InputError({ where, expected: "direction.N with N from 1 in GGUF", found: "N = 0" })
+      directions.set(layer, plus(directions.get(layer), data, where))
+    }
+    const metadata = metadataOf(file.text(MODEL_HINT), file.text(METHOD), file.text(CREATED_FROM))
+    return new SteeringVector(directions, metadata, source.name)
+  }
+}
+
+/** Whether a model hint names one model, rather than none or a family. */
+export function namesModel(hint: string): boolean {
+  return !VAGUE_HINTS.includes(hint)
+}
+
+function metadataOf(modelHint = "unknown", method = "unknown", createdFrom?: string): VectorMetadata {
+  return { modelHint, method, ...(createdFrom !== undefined && { createdFrom }) }
+}
+
+function plus(before: Float32Array | undefined, data: Float32Array, where: string): Float32Array {
+  if (before === undefined) return data
+  if (before.length === data.length) return before.map((x, i) => x + (data[i] as number))
+  throw new InputError({ where, expected: `width ${before.length}, as the one before has`, found: `${data.length}` })
 }
 
 function checkDirections(sorted: readonly (readonly [number, Float32Array])[], where: string): number {
@@ -128,11 +215,9 @@ function checkDirections(sorted: readonly (readonly [number, Float32Array])[], w
   return width
 }
 
-function layerOf({ name, shape, source }: TensorEntry): number {
+function layerOf(name: string, where: string): number {
   const layer = /^direction\.(0|[1-9]\d{0,8})$/.exec(name)?.[1]
-  const where = `${source.name}, tensor ${name}`
   if (layer === undefined) throw new InputError({ where, expected: "no tensors but direction.N", found: "another name" })
-  if (shape.length !== 1) throw new InputError({ where, expected: "one dimension", found: `[${shape.join(", ")}]` })
   return Number(layer)
 }
 

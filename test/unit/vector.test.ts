@@ -64,6 +64,18 @@ test("checkAgainst names what does not fit the model", () => {
   }
 })
 
+test.each([
+  ["tiny-talk", "tiny-talk", 0],
+  ["tiny-talk", "Llama-3.2-1B", 1],
+  ["unknown", "Llama-3.2-1B", 0],
+  ["llama", "Llama-3.2-1B", 0],
+  ["Llama-3.2-1B, tiny-talk", "tiny-talk", 1],
+])("a vector made with %s warns against the model %s: %i times", (modelHint, name, count) => {
+  const warnings = new SteeringVector([[1, Float32Array.of(1)]], { modelHint, method: "mean" }).warningsAgainst({ name })
+  expect(warnings).toHaveLength(count)
+  for (const warning of warnings) expect(warning).toContain(`made with "${modelHint}", the model is "${name}"`)
+})
+
 describe("safetensors", () => {
   test("a file read back is the same vector, bit for bit", async () => {
     const back = await read(vector.toSafetensors())
