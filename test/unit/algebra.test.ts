@@ -143,7 +143,7 @@ describe("bad input", () => {
     [
       "differing widths",
       () => add(a, wide),
-      /^vector 2 of 2 \(model "other", from "wide.jsonl"\): .*2, as vector 1 \(model "tiny-talk", from "a.jsonl"\) has, found 3; /,
+      /^vector 2 of 2 \(model "other", from "wide.jsonl"\): .*as vector 1 \(model "tiny-talk", from "a.jsonl"\) has, found 3; /,
     ],
     ["a width that differs later", () => combine([a, b, wide].map((v): WeightedVector => [v, 1])), /^vector 3 of 3 /],
     ["a weight that is no number", () => scale(a, NaN), /^weight: expected a number that fits an f32, found NaN$/],
