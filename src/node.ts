@@ -2,7 +2,7 @@
 import { fileURLToPath } from "node:url"
 
 export { openDevice, type OpenDeviceOptions } from "./node/dawn.ts"
-export { assertWritable, type DiskFolder, FileSource, fileSource, makeFolder, openFolder, writeFileAtomic } from "./node/files.ts"
+export { assertWritable, type DiskFolder, type FileSource, fileSource, makeFolder, openFolder, writeFileAtomic } from "./node/files.ts"
 export { loadModel } from "./node/model.ts"
 
 /** The folder of the model that comes with this package, tiny-talk: beside src/ as beside dist/. */

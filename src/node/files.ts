@@ -6,7 +6,11 @@ import { InputError } from "../engine/errors.ts"
 import { reason } from "../engine/json.ts"
 
 /** An open file. Dispose it. */
-export class FileSource implements ByteSource, AsyncDisposable {
+export interface FileSource extends ByteSource, AsyncDisposable {
+  close(): Promise<void>
+}
+
+class OpenFile implements FileSource {
   readonly name: string
   readonly byteLength: number
   readonly #handle: FileHandle
@@ -58,7 +62,7 @@ export async function fileSource(path: string): Promise<FileSource> {
   try {
     handle = await open(path)
     const facts = await handle.stat()
-    if (facts.isFile()) return new FileSource(path, facts.size, handle)
+    if (facts.isFile()) return new OpenFile(path, facts.size, handle)
   } catch (error) {
     await handle?.close()
     throw pathError(path, "a readable file", error)
