@@ -7,12 +7,22 @@ export interface Pair {
   readonly negative: string
 }
 
+/** @throws InputError when a side is blank or both are the same text */
+export function checkPair({ positive, negative }: Pair, where: string): void {
+  for (const [key, text] of Object.entries({ positive, negative })) {
+    if (text.trim() === "")
+      throw new InputError({ where, expected: `a text that is not empty as "${key}"`, found: "an empty one" })
+  }
+  if (positive === negative) throw new InputError({ where, expected: "two sides that differ", found: `${show(positive)} twice` })
+}
+
 /**
  * The pairs of a JSONL text: an object with `positive` and `negative` on each line; blank lines are skipped, other
  * keys ignored.
  *
  * @param file the name to give in errors
- * @throws InputError naming file and line for the first line that is no such object, or when there is no pair at all
+ * @throws InputError naming file and line for the first line that is no such object, has an empty side or two equal ones,
+ * or when there is no pair at all
  */
 export function parsePairs(text: string, file = "pairs"): Pair[] {
   const pairs: Pair[] = []
@@ -30,7 +40,9 @@ export function parsePairs(text: string, file = "pairs"): Pair[] {
 
 function parseLine(line: string, where: string): Pair {
   const value = parseObject(line, where)
-  return { positive: side(value, "positive", where), negative: side(value, "negative", where) }
+  const pair = { positive: side(value, "positive", where), negative: side(value, "negative", where) }
+  checkPair(pair, where)
+  return pair
 }
 
 function parseObject(line: string, where: string): Record<string, unknown> {
@@ -41,7 +53,7 @@ function parseObject(line: string, where: string): Record<string, unknown> {
 
 function side(value: Record<string, unknown>, key: keyof Pair, where: string): string {
   const text = value[key]
-  if (typeof text === "string" && text !== "") return text
-  const found = text === undefined ? `no key "${key}"` : text === "" ? "an empty one" : show(text)
+  if (typeof text === "string") return text
+  const found = text === undefined ? `no key "${key}"` : show(text)
   throw new InputError({ where, expected: `a text that is not empty as "${key}"`, found })
 }

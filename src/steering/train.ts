@@ -1,73 +1,102 @@
 import { InputError } from "../engine/errors.ts"
 import type { Model } from "../engine/model.ts"
+import { checkedLayers, eachPair, type PairOptions } from "./activations.ts"
+import { bytesPerPair, createLearner, type TrainingMethod } from "./learn.ts"
 import type { Pair } from "./pairs.ts"
 import { SteeringVector } from "./vector.ts"
 
-export type TrainingMethod = "mean"
+export { type TrainingMethod, trainingMethods } from "./learn.ts"
 
-export interface TrainingOptions {
+export interface TrainingOptions extends PairOptions {
   /** How the activations become a vector; `mean` unless told. */
   readonly method?: TrainingMethod
-  /** 0-based layers; all unless told. */
-  readonly layers?: readonly number[]
-  /** Pairs that run at a time. */
-  readonly batch?: number
-  readonly signal?: AbortSignal
-  readonly onProgress?: (progress: { readonly stage: "training"; readonly done: number; readonly total: number }) => void
+  readonly onProgress?: (progress: TrainingProgress) => void
+  /** Gets what the user should know about the result, a sentence each. */
+  readonly onWarning?: (warning: string) => void
   /** Where the pairs come from, kept in the vector's metadata. */
   readonly createdFrom?: string
+  /** Bytes of activations kept at a time, of at least one layer; 512 MiB unless told. */
+  readonly memory?: number
 }
+
+export interface TrainingProgress {
+  readonly stage: "training"
+  /** Pairs that have run, of those to run: each counts once for every group of layers that fits into memory. */
+  readonly done: number
+  readonly total: number
+}
+
+const MEMORY = 512 * 1024 * 1024
+
+const PCA_DIFF_WARNING =
+  "pca-diff centres the differences, so it discards what all pairs have in common, often the very thing that is wanted; " +
+  "mean and pca-center keep it"
 
 /**
- * A steering vector from contrast pairs: per layer the mean over pairs of the residual stream after that layer at the
- * last token, positive minus negative (the ALERT report's «mean of the differences»; Turner et al. 2023,
- * https://arxiv.org/abs/2308.10248; Rimsky et al. 2023, https://arxiv.org/abs/2312.06681).
+ * A steering vector from contrast pairs, of the residual stream after each layer at the last token.
  *
- * The activations of one batch are held at a time, however many pairs there are.
- * @throws InputError without pairs, or for a layer that the model has not.
+ * - `mean`: the mean over pairs of positive minus negative (the ALERT report's «mean of the differences»; Turner et al.
+ *   2023, https://arxiv.org/abs/2308.10248; Rimsky et al. 2023, https://arxiv.org/abs/2312.06681). As long as the difference is.
+ * - `pca-center`: the direction, of length 1, along which the differences are longest, which is the first principal component
+ *   of all texts once both of a pair are moved by their midpoint (repeng's method of this name).
+ * - `pca-diff`: the first principal component of the differences, of length 1. That centres them and so discards what they
+ *   have in common (repeng's default); a warning says so.
+ *
+ * The sign of the last two is such that no more pairs have the positive behind the negative than before it.
+ *
+ * However many pairs there are, `mean` keeps sums alone; the others keep differences, f32 [pairs, hidden], of as many
+ * layers as fit into `memory`, and run the pairs again for the next layers.
+ *
+ * @throws InputError without pairs, with a single one for PCA, with sides that are empty or equal, for pairs that show no
+ * difference, or for a layer that the model has not
+ * @example
+ * const vector = await trainVector(model, [{ positive: "I am happy", negative: "I am sad" }], { layers: [3, 4] })
  */
 export async function trainVector(model: Model, pairs: readonly Pair[], options: TrainingOptions = {}): Promise<SteeringVector> {
-  const { layers: count, hiddenSize } = model.config
-  const layers = options.layers ?? Array.from({ length: count }, (_, layer) => layer)
-  checkLayers(layers, count)
-  if (pairs.length === 0) {
-    throw new InputError({ where: "pairs", expected: "at least one pair", found: "none", todo: "give pairs of texts" })
-  }
-  const sums = new Map(layers.map((layer) => [layer, new Float64Array(hiddenSize)]))
-  const batch = options.batch ?? 32
-  for (let first = 0; first < pairs.length; first += batch) {
-    options.signal?.throwIfAborted()
-    await addDifferences(model, pairs.slice(first, first + batch), sums, options.signal)
-    options.onProgress?.({ stage: "training", done: Math.min(first + batch, pairs.length), total: pairs.length })
-  }
-  const directions = new Map([...sums].map(([layer, sum]) => [layer, Float32Array.from(sum, (x) => x / pairs.length)]))
-  const createdFrom = options.createdFrom ?? `${pairs.length} pairs`
-  return new SteeringVector(directions, { modelHint: model.name, method: options.method ?? "mean", createdFrom })
+  const [vector] = await trainOnSubsets(model, pairs, [[...pairs.keys()]], options)
+  return vector as SteeringVector
 }
 
-function checkLayers(layers: readonly number[], count: number): void {
-  const bad = layers.find((layer) => !Number.isInteger(layer) || layer < 0 || layer >= count)
-  if (bad === undefined && layers.length > 0) return
-  const found = bad === undefined ? "none" : `layer ${bad}`
-  throw new InputError({ where: "layers", expected: `layers 0 to ${count - 1} of this model`, found })
-}
-
-/** Adds each pair's residuals at the last token, positive minus negative, to the sums. */
-async function addDifferences(
+/** A vector from each of some subsets of the pairs, ascending places each, at the cost of one. */
+export async function trainOnSubsets(
   model: Model,
   pairs: readonly Pair[],
-  sums: ReadonlyMap<number, Float64Array>,
-  signal: AbortSignal | undefined,
-): Promise<void> {
-  const texts = pairs.flatMap(({ positive, negative }) => [positive, negative])
-  const name = (layer: number): string => `blocks.${layer}.hook_resid_post`
-  const capture = [...sums.keys()].map(name)
-  const { captured } = await model.run(texts, { capture, at: "last", logits: false, ...(signal && { signal }) })
-  for (const [layer, sum] of sums) {
-    const residuals = captured.get(name(layer))?.data as Float32Array
-    for (let row = 0; row < texts.length; row++) {
-      const sign = row % 2 === 0 ? 1 : -1
-      for (let i = 0; i < sum.length; i++) sum[i] = (sum[i] as number) + sign * (residuals[row * sum.length + i] as number)
+  subsets: readonly (readonly number[])[],
+  options: TrainingOptions = {},
+): Promise<SteeringVector[]> {
+  const { method = "mean", memory = MEMORY, signal, createdFrom = `${pairs.length} pairs` } = options
+  const layers = checkedLayers(model, pairs, options, method === "mean" ? 1 : 2, method)
+  if (method === "pca-diff") options.onWarning?.(PCA_DIFF_WARNING)
+  const groups = groupLayers(layers, bytesPerPair(method, model.config.hiddenSize) * pairs.length, memory)
+  const directions: [number, Float32Array][][] = subsets.map(() => [])
+  for (const [g, group] of groups.entries()) {
+    const learners = new Map(group.map((layer) => [layer, createLearner(method, model.config.hiddenSize, subsets)]))
+    await eachPair(
+      model,
+      pairs,
+      group,
+      options,
+      (layer, pair, positive, negative) => learners.get(layer)?.add(pair, positive, negative),
+      (done) => options.onProgress?.({ stage: "training", done: g * pairs.length + done, total: groups.length * pairs.length }),
+    )
+    for (const [layer, learner] of learners) {
+      // PCA may take seconds, in which nothing else happens: let an abort come in between.
+      await new Promise((resolve) => setTimeout(resolve))
+      signal?.throwIfAborted()
+      for (const [i, direction] of learner.directions().entries())
+        directions[i]?.push([layer, direction ?? noDirection(layer, method)])
     }
   }
+  return directions.map((own) => new SteeringVector(own, { modelHint: model.name, method, createdFrom }))
+}
+
+/** Layers in groups whose bytes stay within `memory`, at least one in each. */
+function groupLayers(layers: readonly number[], bytesPerLayer: number, memory: number): number[][] {
+  const size = Math.max(1, Math.min(layers.length, Math.floor(memory / bytesPerLayer)))
+  return Array.from({ length: Math.ceil(layers.length / size) }, (_, i) => layers.slice(i * size, (i + 1) * size))
+}
+
+function noDirection(layer: number, method: TrainingMethod): never {
+  const what = method === "pca-diff" ? "differences that vary from pair to pair" : "pairs whose sides differ"
+  throw new InputError({ where: `pairs, layer ${layer}`, expected: what, found: "none that do", todo: "give other pairs" })
 }

@@ -22,6 +22,8 @@ describe("a bad file is refused with its line", () => {
     ["no positive", `${good}{"negative": "b"}`, /line 2: .*as "positive", found no key "positive"$/],
     ["no negative", '{"positive": "b"}', /line 1: .*as "negative", found no key "negative"$/],
     ["an empty text", '{"positive": "", "negative": "b"}', /line 1: .*as "positive", found an empty one$/],
+    ["a blank text", '{"positive": "a", "negative": " \\t"}', /line 1: .*as "negative", found an empty one$/],
+    ["equal sides", `${good}{"positive": "a", "negative": "a"}`, /line 2: expected two sides that differ, found "a" twice$/],
     ["a number", '{"positive": "a", "negative": 7}', /line 1: .*as "negative", found 7$/],
   ])("%s", (_, text, message) => {
     const parse = (): unknown => parsePairs(text, "f.jsonl")
