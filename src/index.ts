@@ -3,6 +3,7 @@ export { bufferSource, type ByteSource, type Folder, httpFolder, httpSource, mem
 export { type Checkpoint, openCheckpoint } from "./engine/checkpoint.ts"
 export type { LlamaConfig, RopeScaling } from "./engine/config.ts"
 export { type AdapterFacts, Device, type DeviceOptions } from "./engine/device.ts"
+export type { Edit, EditPlace, HostEdit, ShaderEdit } from "./engine/edits.ts"
 export {
   AdapterError,
   DeviceLostError,
@@ -13,11 +14,11 @@ export {
   RedlineError,
 } from "./engine/errors.ts"
 export type { Completion, GenerationOptions } from "./engine/generate.ts"
-export { hookShapes } from "./engine/hooks.ts"
+export { hookShapes, type HookSelection } from "./engine/hooks.ts"
 export { nearest } from "./engine/nearest.ts"
 export { type MemoryPlan, planMemory } from "./engine/memory.ts"
 export { type LoadModelOptions, Model, type Prompt } from "./engine/model.ts"
-export type { RunOptions, RunResult, Tensor } from "./engine/run.ts"
+export type { RunOptions, RunResult } from "./engine/run.ts"
 export {
   encodeSafetensors,
   readSafetensors,
@@ -26,9 +27,11 @@ export {
   type TensorEntry,
 } from "./engine/safetensors.ts"
 export type { ScoreOptions, Sequence, TokenScores } from "./engine/score.ts"
-export type { Directions, Steering } from "./engine/steer.ts"
+export type { Directions, Steering, SteeringPositions, SteeringWay } from "./engine/steer.ts"
+export type { Tensor } from "./engine/tensor.ts"
 export { Tokenizer, type TokenStream } from "./engine/tokenizer.ts"
 export type { LoadOptions, LoadProgress } from "./engine/weights.ts"
+export { add, combine, divide, negate, scale, subtract, warningsAmong, type WeightedVector } from "./steering/algebra.ts"
 export { type Coefficients, parseCoefficients } from "./steering/coefficients.ts"
 export { type Crossing, findCrossing } from "./steering/crossing.ts"
 export {
@@ -44,4 +47,5 @@ export { type Metric, type MetricName, metrics, type Metrics } from "./steering/
 export { type Pair, parsePairs } from "./steering/pairs.ts"
 export { type Evaluate, type Evaluation, searchCoefficients, type SearchOptions, type SearchResult } from "./steering/search.ts"
 export { type TrainingMethod, type TrainingOptions, trainVector } from "./steering/train.ts"
+export { encodeVector, readVector, type VectorFormat, vectorFormat } from "./steering/vector-file.ts"
 export { SteeringVector, type VectorMetadata } from "./steering/vector.ts"

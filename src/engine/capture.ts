@@ -1,4 +1,3 @@
-import { pad8 } from "../kernels/kernel.ts"
 import type { Device, GpuBuffer } from "./device.ts"
 import type { KernelSet } from "./kernel-set.ts"
 import type { Recorder } from "./recorder.ts"
@@ -26,7 +25,6 @@ export class Capture implements Disposable {
   readonly #names: ReadonlySet<string>
   readonly #selection: Selection | undefined
   readonly #tapped = new Map<string, Tapped>()
-  readonly #scratch: GpuBuffer[] = []
 
   constructor(device: Device, kernels: KernelSet, names: Iterable<string>, selection?: Selection) {
     this.#device = device
@@ -49,17 +47,6 @@ export class Capture implements Disposable {
     else recorder.run(this.#kernels.gatherRows(stride), [buffer, this.#selection.index, copy], { count: rows })
   }
 
-  /** Computes the attention pattern [token, head, key], which attention itself never holds. */
-  tapPattern(recorder: Recorder, name: string, inputs: readonly GpuBuffer[], tokens: number, capacity: number): void {
-    if (!this.wants(name)) return
-    const keys = pad8(capacity)
-    const stride = this.#kernels.heads * keys
-    const pattern = this.#device.createBuffer(`pattern of ${name}`, tokens * stride * 4)
-    recorder.run(this.#kernels.pattern, [...inputs, pattern], { tokens, capacity, keys })
-    this.tap(recorder, name, pattern, 0, stride, tokens)
-    this.#scratch.push(pattern)
-  }
-
   /** Reads one internal back: `take` gets each token's values, from its first to the end of the row, and must copy them. */
   async read(name: string, take: (token: number, values: Float32Array) => void): Promise<void> {
     const tapped = this.#tapped.get(name)
@@ -73,7 +60,6 @@ export class Capture implements Disposable {
 
   dispose(): void {
     for (const { buffer } of this.#tapped.values()) buffer.dispose()
-    for (const buffer of this.#scratch) buffer.dispose()
     this.#tapped.clear()
   }
 

@@ -1,6 +1,7 @@
 import type { Checkpoint } from "./checkpoint.ts"
 import { inverseFrequencies, type LlamaConfig } from "./config.ts"
 import type { Device, GpuBuffer } from "./device.ts"
+import type { EditSet } from "./edits.ts"
 import { InputError, NotFiniteError } from "./errors.ts"
 import { KernelSet } from "./kernel-set.ts"
 import { rotaryValues } from "./llama.ts"
@@ -36,8 +37,12 @@ export class Core implements Disposable {
     return new Core(device, checkpoint.config, await loadWeights(device, checkpoint, options))
   }
 
-  /** The workspace, grown where it is too small. It is valid until the next call: record and submit before awaiting. */
-  workspace(tokens: number, logitRows: number): Workspace {
+  /**
+   * The workspace, grown where it is too small. It is valid until the next call: record and submit before awaiting. A run
+   * whose edits wait for the host has one of its own.
+   */
+  workspace(tokens: number, logitRows: number, edits?: EditSet): Workspace {
+    if (edits?.waits) return edits.workspace(tokens, logitRows)
     const current = this.#workspace
     if (current && current.tokens >= tokens && current.logitRows >= logitRows) return current
     current?.dispose()

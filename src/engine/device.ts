@@ -213,6 +213,15 @@ export class Device implements Disposable {
     }
   }
 
+  /** What the compiler says against a shader, on one line; undefined when nothing. */
+  async complaintAbout(code: string): Promise<string | undefined> {
+    this.gpu.pushErrorScope("validation")
+    const info = await this.gpu.createShaderModule({ label: "a shader to be checked", code }).getCompilationInfo()
+    const scoped = await this.gpu.popErrorScope()
+    const message = info.messages.find(({ type }) => type === "error")?.message ?? scoped?.message
+    return message?.replace(/\s+/g, " ").trim()
+  }
+
   /** Compiles a kernel once and keeps it. */
   compiled(kernel: Kernel<never>): Compiled {
     const known = this.#ofKernel.get(kernel)

@@ -2,10 +2,12 @@ import { NOT_A_NUMBER } from "../kernels/choose.ts"
 import { ceilDiv, pad8 } from "../kernels/kernel.ts"
 import { type Core, tokenList } from "./core.ts"
 import type { GpuBuffer } from "./device.ts"
-import { forward, type Pass, unembed } from "./llama.ts"
+import { drive } from "./drive.ts"
+import { type Edit, EditSet } from "./edits.ts"
+import { forward, output, type Pass, unembed } from "./llama.ts"
 import { KvCache } from "./memory.ts"
 import { Recorder } from "./recorder.ts"
-import { cut, preparePass } from "./sequences.ts"
+import { cut, preparePass, type RowGroup } from "./sequences.ts"
 import { type Steering, SteeringBuffers } from "./steer.ts"
 
 export interface GenerationOptions {
@@ -20,6 +22,8 @@ export interface GenerationOptions {
   /** Seed of the sampling; row i draws with seed + i. */
   readonly seed?: number
   readonly steering?: readonly Steering[]
+  /** Changes of internals while the model runs. */
+  readonly edits?: readonly Edit[]
   /** Also return each new token's log-prob under the model as it generates (steered; before penalty and temperature). */
   readonly logprobs?: boolean
   /** Ids that end a row; they are its last token. */
@@ -96,15 +100,19 @@ export async function* decode(
   const own = members.map((member) => prompts[member] as readonly number[])
   const capacity = Math.max(...own.map((ids) => ids.length)) + settings.tokens
   using cache = new KvCache(core.device, core.config, members.length, capacity)
-  using steering = SteeringBuffers.upload(core.device, core.config, settings.steering, members)
+  const steered = own.map((ids, i) => ({ index: members[i] as number, promptLength: ids.length }))
+  using steering = SteeringBuffers.upload(core.device, core.config, settings.steering, steered)
+  const extent = { rows: prompts.length, positions: capacity }
+  using edits = await EditSet.prepare(core.device, core.config, settings.edits, extent)
+  const group: RowGroup = { members, list: tokenList(own), cache, steering, edits }
   using state = new DecodingState(core, own, members, settings)
   await core.device.settled()
-  await prefill(core, own, cache, steering, state)
+  await prefill(core, group, state)
   const ended = members.map(() => false)
   let read = 0
   for (let step = 0; step < settings.tokens && ended.includes(false); step++) {
     settings.signal?.throwIfAborted()
-    recordStep(core, cache, steering, state, settings, step)
+    await runStep(core, group, state, settings, step)
     if ((step + 1) % interval !== 0 && step + 1 < settings.tokens) continue
     const news = await state.read(read, step + 1)
     if (news.ids.some((ids) => ids.includes(NOT_A_NUMBER))) await core.blameNotFinite(`generating token ${read + 1}`)
@@ -123,6 +131,7 @@ function withDefaults(options: GenerationOptions) {
     topP: options.topP ?? 1,
     seed: options.seed ?? 0,
     steering: options.steering ?? [],
+    edits: options.edits ?? [],
     logprobs: options.logprobs ?? false,
     endIds: options.endIds ?? [],
     signal: options.signal,
@@ -140,8 +149,9 @@ class DecodingState implements Disposable {
   readonly seeds: GpuBuffer
   /** u32 [rows, tokens] */
   readonly history: GpuBuffer
-  /** The residual stream of each prompt's last token, f32 [rows, pad8(hidden)] */
-  readonly lastResidual: GpuBuffer
+  /** What the head needs of each prompt's last token, f32 [rows, pad8(hidden)] */
+  readonly lastOutput: GpuBuffer
+  readonly promptLengths: readonly number[]
   /** f32 [rows, 4], and [tokens, rows, 4]; where log-probs are wanted. */
   readonly scores: GpuBuffer | undefined
   readonly allScores: GpuBuffer | undefined
@@ -167,7 +177,8 @@ class DecodingState implements Disposable {
       Uint32Array.from(members, (member) => settings.seed + member),
     )
     this.history = device.createBuffer("history", rows * settings.tokens * 4)
-    this.lastResidual = device.createBuffer("last residual", rows * pad8(config.hiddenSize) * 4)
+    this.promptLengths = prompts.map((ids) => ids.length)
+    this.lastOutput = device.createBuffer("last output", rows * pad8(config.hiddenSize) * 4)
     if (settings.logprobs) {
       this.scores = device.createBuffer("scores", rows * 16)
       this.allScores = device.createBuffer("all scores", settings.tokens * rows * 16)
@@ -188,8 +199,8 @@ class DecodingState implements Disposable {
   }
 
   dispose(): void {
-    const { rowIndex, ids, positions, seen, seeds, history, lastResidual, scores, allScores } = this
-    for (const buffer of [rowIndex, ids, positions, seen, seeds, history, lastResidual, scores, allScores]) buffer?.dispose()
+    const { rowIndex, ids, positions, seen, seeds, history, lastOutput, scores, allScores } = this
+    for (const buffer of [rowIndex, ids, positions, seen, seeds, history, lastOutput, scores, allScores]) buffer?.dispose()
   }
 
   [Symbol.dispose](): void {
@@ -206,55 +217,64 @@ function seenBits(prompts: readonly (readonly number[])[], vocab: number): Uint3
   return bits
 }
 
-/** Runs the prompts into the cache and keeps the residual stream of each one's last token. */
-async function prefill(
-  core: Core,
-  prompts: readonly (readonly number[])[],
-  cache: KvCache,
-  steering: SteeringBuffers,
-  state: DecodingState,
-): Promise<void> {
-  const list = tokenList(prompts)
-  const rowBytes = pad8(core.config.hiddenSize) * 4
+/** Runs the prompts into the cache and keeps what the head needs of each one's last token. */
+async function prefill(core: Core, group: RowGroup, state: DecodingState): Promise<void> {
+  const { device, kernels, config, limits } = core
+  const { list } = group
+  const rowBytes = pad8(config.hiddenSize) * 4
   let rowsDone = 0
-  for (const piece of cut(list.ids.length, core.limits.tokens)) {
+  for (const piece of cut(list.ids.length, limits.tokens)) {
     const lasts: number[] = []
-    for (let i = piece.first; i < piece.first + piece.count; i++)
-      if (list.rows[i + 1] !== list.rows[i]) lasts.push(i - piece.first)
-    const pass = preparePass(core, { list, piece, cache, steering, logitRows: state.rows })
-    const { residual, selection, selected } = pass.workspace.buffers
-    core.device.write(selection, Uint32Array.from(lasts))
-    const recorder = new Recorder(core.device, `running ${piece.count} tokens of the prompts`)
-    forward(recorder, pass)
+    for (let i = 0; i < piece.count; i++) {
+      const token = piece.first + i
+      if (list.rows[token + 1] !== list.rows[token]) lasts.push(i)
+    }
+    const pass = preparePass(core, group, piece, state.rows)
+    const { selection, selected } = pass.workspace.buffers
+    device.write(selection, Uint32Array.from(lasts))
+    const recorder = new Recorder(device, `running ${piece.count} tokens of the prompts`)
+    const waiting = drive(recorder, pass, forward(recorder, pass))
+    if (waiting) await waiting
     if (lasts.length > 0) {
-      recorder.run(core.kernels.gather, [residual, selection, selected], { count: lasts.length })
-      recorder.copy(selected, state.lastResidual, lasts.length * rowBytes, 0, rowsDone * rowBytes)
+      recorder.run(kernels.gather, [output(pass), selection, selected], { count: lasts.length })
+      recorder.copy(selected, state.lastOutput, lasts.length * rowBytes, 0, rowsDone * rowBytes)
     }
     rowsDone += lasts.length
     recorder.submit()
-    await core.device.settled()
+    await device.settled()
   }
 }
 
 /** One step of all rows: the forward pass over the tokens chosen last (the prompts have run already), logits, and the choice. */
-function recordStep(
-  core: Core,
-  cache: KvCache,
-  steering: SteeringBuffers,
-  state: DecodingState,
-  settings: Settings,
-  step: number,
-): void {
+async function runStep(core: Core, group: RowGroup, state: DecodingState, settings: Settings, step: number): Promise<void> {
   const { config, weights, kernels, device } = core
+  const { members, cache, steering, edits } = group
   const { rows, ids, positions, seen, seeds, history, scores, allScores } = state
-  const workspace = core.workspace(rows, rows)
-  const { residual, logits } = workspace.buffers
+  const workspace = core.workspace(rows, rows, edits)
+  const { logits } = workspace.buffers
   const batch = { tokens: rows, ids, rows: state.rowIndex, positions }
   const rotaryTable = core.rotaryTable(cache.capacity)
-  const pass: Pass = { config, weights, kernels, workspace, cache, rotaryTable, steering, capture: undefined, batch }
+  const place = (row: number): { row: number; position: number } => ({
+    row: members[row] as number,
+    position: (state.promptLengths[row] as number) + step - 1,
+  })
+  const pass: Pass = {
+    config,
+    weights,
+    kernels,
+    workspace,
+    cache,
+    rotaryTable,
+    steering,
+    capture: undefined,
+    edits,
+    batch,
+    place,
+  }
   const recorder = new Recorder(device, `generating token ${step + 1}`)
-  if (step > 0) forward(recorder, pass)
-  unembed(recorder, pass, step > 0 ? residual : state.lastResidual, rows)
+  const waiting = step > 0 ? drive(recorder, pass, forward(recorder, pass)) : undefined
+  if (waiting) await waiting
+  unembed(recorder, pass, step > 0 ? output(pass) : state.lastOutput, rows)
   const { penalty, temperature, topP } = settings
   const choice = { rows, step, historyStride: settings.tokens, penalty }
   if (temperature === 0) recorder.run(kernels.choose, [logits, seen, ids, positions, history], choice)

@@ -31,27 +31,34 @@ export function hookShapes(config: LlamaConfig): Map<string, readonly number[]> 
   return shapes.set("ln_final.hook_normalized", residual)
 }
 
+/** Which internals: a name or several, `*` standing for any characters, or a function that says yes. */
+export type HookSelection = string | readonly string[] | ((name: string) => boolean)
+
 /**
- * The hook names that `patterns` ask for, in the order of the forward pass. `*` stands for any characters.
- * @throws InputError when a pattern matches nothing; it names the nearest valid names.
+ * The hook names that `selection` asks for, in the order of the forward pass.
+ * @throws InputError when a name or a predicate matches nothing; it names the nearest valid names.
  */
-export function selectHooks(config: LlamaConfig, patterns: readonly string[]): string[] {
+export function selectHooks(config: LlamaConfig, selection: HookSelection, where: string): string[] {
   const names = [...hookShapes(config).keys()]
+  if (typeof selection === "function") {
+    const chosen = names.filter(selection)
+    if (chosen.length > 0) return chosen
+    throw new InputError({ where, expected: "a predicate that some internal satisfies", found: "none does" })
+  }
   const wanted = new Set<string>()
-  for (const pattern of patterns) {
+  for (const pattern of typeof selection === "string" ? [selection] : selection) {
     const glob = new RegExp(`^${pattern.split("*").map(escape).join(".*")}$`)
     const matched = names.filter((name) => glob.test(name))
     if (matched.length === 0) {
-      throw new InputError({
-        where: "capture",
-        expected: "the name of an internal",
-        found: `«${pattern}»`,
-        todo: `the nearest are ${nearest(pattern, names, 3).join(", ")}`,
-      })
+      const todo = `the nearest are ${nearest(pattern, names, 3).join(", ")}`
+      throw new InputError({ where, expected: "the name of an internal", found: `«${pattern}»`, todo })
     }
     for (const name of matched) wanted.add(name)
   }
   return names.filter((name) => wanted.has(name))
 }
+
+/** Attention patterns are [row, head, query, key], where everything else is [row, pos, ...]. */
+export const isPattern = (name: string): boolean => name.endsWith("hook_pattern")
 
 const escape = (text: string): string => text.replace(/[.+?^${}()|[\]\\]/g, "\\$&")

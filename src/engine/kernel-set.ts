@@ -1,6 +1,8 @@
 import { attention } from "../kernels/attention.ts"
+import { attentionMix } from "../kernels/attention-mix.ts"
 import { attentionPattern } from "../kernels/attention-pattern.ts"
 import { choose } from "../kernels/choose.ts"
+import { edit } from "../kernels/edit.ts"
 import { embed } from "../kernels/embed.ts"
 import { gather } from "../kernels/gather.ts"
 import { pad8 } from "../kernels/kernel.ts"
@@ -13,6 +15,7 @@ import { sample } from "../kernels/sample.ts"
 import { chooseMatmul, type KernelShapes, kernelShapes } from "../kernels/shapes.ts"
 import { siluGate } from "../kernels/silu-gate.ts"
 import { steer } from "../kernels/steer.ts"
+import { storeKeys } from "../kernels/store-keys.ts"
 import type { LlamaConfig } from "./config.ts"
 import type { AdapterFacts, Bindable } from "./device.ts"
 import type { Recorder } from "./recorder.ts"
@@ -20,15 +23,19 @@ import type { Matrix } from "./weights.ts"
 
 /** The kernels of one model on one adapter, each made once. */
 export class KernelSet {
-  readonly heads: number
   readonly norm: ReturnType<typeof rmsNorm>
   readonly gather: ReturnType<typeof gather>
   readonly rotary: ReturnType<typeof rotary>
   readonly attention: ReturnType<typeof attention>
   readonly pattern: ReturnType<typeof attentionPattern>
+  readonly mix: ReturnType<typeof attentionMix>
+  readonly storeKeys: ReturnType<typeof storeKeys>
   readonly siluGate: ReturnType<typeof siluGate>
   readonly residual: ReturnType<typeof residual>
-  readonly steer: ReturnType<typeof steer>
+  readonly steerAdd: ReturnType<typeof steer>
+  readonly steerWays: ReturnType<typeof steer>
+  /** x times a weight per column: the second half of a norm, after `ln_final.hook_normalized` was edited. */
+  readonly scale: ReturnType<typeof edit>
   readonly choose: ReturnType<typeof choose>
   readonly sample: ReturnType<typeof sample>
   readonly logProbs: ReturnType<typeof logProbs>
@@ -39,7 +46,6 @@ export class KernelSet {
   constructor(config: LlamaConfig, facts: AdapterFacts) {
     const { hiddenSize, intermediateSize, heads, kvHeads, headDim, vocabSize, rmsNormEps } = config
     const shapes = kernelShapes(facts)
-    this.heads = heads
     this.#config = config
     this.#shapes = shapes
     this.norm = rmsNorm({ width: hiddenSize, epsilon: rmsNormEps })
@@ -47,9 +53,13 @@ export class KernelSet {
     this.rotary = rotary({ heads, kvHeads, headDim })
     this.attention = attention({ heads, kvHeads, headDim, ...shapes.attention })
     this.pattern = attentionPattern({ heads, kvHeads, headDim })
+    this.mix = attentionMix({ heads, kvHeads, headDim })
+    this.storeKeys = storeKeys({ heads, kvHeads, headDim })
     this.siluGate = siluGate({ width: intermediateSize })
     this.residual = residual()
-    this.steer = steer({ width: hiddenSize })
+    this.steerAdd = steer({ width: hiddenSize, addsAlone: true })
+    this.steerWays = steer({ width: hiddenSize, addsAlone: false })
+    this.scale = edit({ expression: "x * weight", names: ["weight"] })
     this.choose = choose({ vocab: vocabSize, lanes: shapes.vocabularyLanes })
     this.sample = sample({ vocab: vocabSize, lanes: shapes.vocabularyLanes })
     this.logProbs = logProbs({ vocab: vocabSize, lanes: shapes.vocabularyLanes })

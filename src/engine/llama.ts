@@ -2,6 +2,7 @@ import { pad8 } from "../kernels/kernel.ts"
 import type { Capture } from "./capture.ts"
 import type { LlamaConfig } from "./config.ts"
 import type { GpuBuffer } from "./device.ts"
+import type { EditSet, EditTarget } from "./edits.ts"
 import type { KernelSet } from "./kernel-set.ts"
 import type { KvCache, Workspace } from "./memory.ts"
 import type { Recorder } from "./recorder.ts"
@@ -19,7 +20,10 @@ export interface Pass {
   readonly rotaryTable: GpuBuffer
   readonly steering: SteeringBuffers
   readonly capture: Capture | undefined
+  readonly edits: EditSet | undefined
   readonly batch: Batch
+  /** Where each token of the batch belongs, for host edits: its row in the caller's list, and its position. */
+  readonly place: (token: number) => { readonly row: number; readonly position: number }
 }
 
 /** The tokens of a pass, of any rows: u32 [tokens] each. */
@@ -32,81 +36,139 @@ export interface Batch {
   readonly positions: GpuBuffer
 }
 
+/** An internal that a host edit changes: the pass goes on when it has been changed. */
+export interface HostPoint {
+  readonly name: string
+  readonly target: EditTarget
+}
+
 /**
  * The Llama 3 forward pass over the tokens of a batch, in reading order: from their ids to the residual stream after the
- * last layer, in `workspace.residual`. Their keys and values are added to the cache.
+ * last layer ({@link output}). Their keys and values are added to the cache. It is recorded in one go and yields only where
+ * a host edit needs the values.
  */
-export function forward(recorder: Recorder, pass: Pass): void {
-  const { config, weights, kernels, cache, rotaryTable, steering, capture } = pass
+export function* forward(recorder: Recorder, pass: Pass): Generator<HostPoint, void, void> {
+  const { config, weights, kernels, workspace, cache, rotaryTable, steering, edits, capture } = pass
+  const { hiddenSize, intermediateSize, heads, kvHeads, headDim } = config
   const { tokens, ids, rows, positions } = pass.batch
-  const { residual, normed, qkv, heads, branch, gateUp, gated } = pass.workspace.buffers
+  const { residual, normed, qkv, heads: mixed, branch, gateUp, gated } = workspace.buffers
   const { capacity } = cache
-  const stride = pad8(config.hiddenSize)
-  const queryWidth = config.heads * config.headDim
-  const keyWidth = config.kvHeads * config.headDim
+  const keyCount = pad8(capacity)
+  const stride = pad8(hiddenSize)
+  const queryWidth = heads * headDim
+  const keyWidth = kvHeads * headDim
   const qkvStride = pad8(queryWidth + 2 * keyWidth)
-  const tap = (name: string, buffer: GpuBuffer, from = 0, rowStride = stride): void =>
-    capture?.tap(recorder, name, buffer, from, rowStride, tokens)
+  const gateUpStride = pad8(2 * intermediateSize)
   const add = (layerOutput: GpuBuffer): void =>
     recorder.run(kernels.residual, [residual, layerOutput], { count: tokens * stride })
+  // Lets edits change an internal, then captures it. What nobody wants costs nothing.
+  function* see(
+    name: string,
+    buffer: GpuBuffer,
+    shape: readonly number[],
+    rowStride = stride,
+    start = 0,
+  ): Generator<HostPoint, void, void> {
+    if (edits?.has(name)) {
+      const target = { buffer, stride: rowStride, start, shape, tokens, rows, positions }
+      edits.record(recorder, name, target)
+      if (edits.onHost(name).length > 0) yield { name, target }
+    }
+    capture?.tap(recorder, name, buffer, start, rowStride, tokens)
+  }
 
   kernels.embed(recorder, weights.embedding, ids, residual, tokens)
-  tap("hook_embed", residual)
+  yield* see("hook_embed", residual, [hiddenSize])
 
   for (const [l, layer] of weights.layers.entries()) {
     const block = `blocks.${l}.`
     const keys = cache.keys[l] as GpuBuffer
     const values = cache.values[l] as GpuBuffer
-    tap(`${block}hook_resid_pre`, residual)
+    yield* see(`${block}hook_resid_pre`, residual, [hiddenSize])
 
     recorder.run(kernels.norm, [residual, layer.inputNorm, normed], { tokens })
     kernels.multiply(recorder, normed, layer.qkv, qkv, tokens)
-    tap(`${block}attn.hook_q`, qkv, 0, qkvStride)
-    tap(`${block}attn.hook_k`, qkv, queryWidth, qkvStride)
-    tap(`${block}attn.hook_v`, qkv, queryWidth + keyWidth, qkvStride)
+    yield* see(`${block}attn.hook_q`, qkv, [heads, headDim], qkvStride)
+    yield* see(`${block}attn.hook_k`, qkv, [kvHeads, headDim], qkvStride, queryWidth)
+    yield* see(`${block}attn.hook_v`, qkv, [kvHeads, headDim], qkvStride, queryWidth + keyWidth)
     recorder.run(kernels.rotary, [qkv, keys, values, rows, positions, rotaryTable], { tokens, capacity })
-    tap(`${block}attn.hook_rot_q`, qkv, 0, qkvStride)
-    tap(`${block}attn.hook_rot_k`, qkv, queryWidth, qkvStride)
-    capture?.tapPattern(recorder, `${block}attn.hook_pattern`, [qkv, keys, rows, positions], tokens, capacity)
-    recorder.run(kernels.attention, [qkv, keys, values, rows, positions, heads], { tokens, capacity })
-    tap(`${block}attn.hook_z`, heads, 0, pad8(queryWidth))
-    kernels.multiply(recorder, heads, layer.output, branch, tokens)
-    tap(`${block}hook_attn_out`, branch)
+    yield* see(`${block}attn.hook_rot_q`, qkv, [heads, headDim], qkvStride)
+    yield* see(`${block}attn.hook_rot_k`, qkv, [kvHeads, headDim], qkvStride, queryWidth)
+    if (edits?.has(`${block}attn.hook_rot_k`)) recorder.run(kernels.storeKeys, [qkv, keys, rows, positions], { tokens, capacity })
+    if (edits?.has(`${block}attn.hook_pattern`) || capture?.wants(`${block}attn.hook_pattern`)) {
+      const pattern = workspace.pattern(tokens * heads * keyCount * 4)
+      recorder.run(kernels.pattern, [qkv, keys, rows, positions, pattern], { tokens, capacity, keys: keyCount })
+      yield* see(`${block}attn.hook_pattern`, pattern, [heads, keyCount], heads * keyCount)
+    }
+    if (edits?.has(`${block}attn.hook_pattern`)) {
+      const pattern = workspace.pattern(tokens * heads * keyCount * 4)
+      recorder.run(kernels.mix, [pattern, values, rows, positions, mixed], { tokens, capacity, keys: keyCount })
+    } else {
+      recorder.run(kernels.attention, [qkv, keys, values, rows, positions, mixed], { tokens, capacity })
+    }
+    yield* see(`${block}attn.hook_z`, mixed, [heads, headDim], pad8(queryWidth))
+    kernels.multiply(recorder, mixed, layer.output, branch, tokens)
+    yield* see(`${block}hook_attn_out`, branch, [hiddenSize])
     add(branch)
-    tap(`${block}hook_resid_mid`, residual)
+    yield* see(`${block}hook_resid_mid`, residual, [hiddenSize])
 
     recorder.run(kernels.norm, [residual, layer.postNorm, normed], { tokens })
     kernels.multiply(recorder, normed, layer.gateUp, gateUp, tokens)
-    tap(`${block}mlp.hook_pre`, gateUp, 0, pad8(2 * config.intermediateSize))
-    tap(`${block}mlp.hook_pre_linear`, gateUp, config.intermediateSize, pad8(2 * config.intermediateSize))
+    yield* see(`${block}mlp.hook_pre`, gateUp, [intermediateSize], gateUpStride)
+    yield* see(`${block}mlp.hook_pre_linear`, gateUp, [intermediateSize], gateUpStride, intermediateSize)
     recorder.run(kernels.siluGate, [gateUp, gated], { tokens })
-    tap(`${block}mlp.hook_post`, gated, 0, pad8(config.intermediateSize))
+    yield* see(`${block}mlp.hook_post`, gated, [intermediateSize], pad8(intermediateSize))
     kernels.multiply(recorder, gated, layer.down, branch, tokens)
-    tap(`${block}hook_mlp_out`, branch)
+    yield* see(`${block}hook_mlp_out`, branch, [hiddenSize])
     add(branch)
     const steered = steering.layers.get(l)
     if (steered) {
-      recorder.run(kernels.steer, [residual, rows, steered.vectors, steered.coefficients], { tokens, count: steered.count })
+      const steer = steered.addsAlone ? kernels.steerAdd : kernels.steerWays
+      recorder.run(steer, [residual, rows, positions, steered.vectors, steered.operations], { tokens, count: steered.count })
     }
-    tap(`${block}hook_resid_post`, residual)
+    yield* see(`${block}hook_resid_post`, residual, [hiddenSize])
   }
 
-  if (capture?.wants("ln_final.hook_normalized")) {
+  if (edits?.has(FINAL) || capture?.wants(FINAL)) {
     recorder.run(kernels.norm, [residual, weights.ones, normed], { tokens })
-    tap("ln_final.hook_normalized", normed)
+    yield* see(FINAL, normed, [hiddenSize])
   }
 }
 
-/** The logits [count, pad8(vocab)], in `workspace.logits`, of `count` rows of the residual stream after the last layer. */
+const FINAL = "ln_final.hook_normalized"
+
+/** What a pass leaves for {@link unembed}: the residual stream, or its norm where that was edited. f32 [tokens, pad8(hidden)] */
+export function output({ workspace, edits }: Pick<Pass, "workspace" | "edits">): GpuBuffer {
+  return edits?.has(FINAL) ? workspace.buffers.normed : workspace.buffers.residual
+}
+
+/** The logits [count, pad8(vocab)], in `workspace.logits`, of `count` rows of {@link output}. */
 export function unembed(
   recorder: Recorder,
-  pass: Pick<Pass, "weights" | "kernels" | "workspace">,
-  residual: GpuBuffer,
+  pass: Pick<Pass, "config" | "weights" | "kernels" | "workspace" | "edits">,
+  from: GpuBuffer,
   count: number,
 ): void {
-  const { weights, kernels } = pass
-  const { selectedNormed, logits } = pass.workspace.buffers
-  recorder.run(kernels.norm, [residual, weights.finalNorm, selectedNormed], { tokens: count })
+  const { config, weights, kernels, workspace, edits } = pass
+  const { selectedNormed, logits } = workspace.buffers
+  if (edits?.has(FINAL)) {
+    const stride = pad8(config.hiddenSize)
+    const { rows, positions } = workspace.buffers
+    const along = { row: 0, position: 0, outer: 0, inner: 1 }
+    const none = { row: 0, position: 0, outer: 0, inner: 0 }
+    recorder.copy(from, selectedNormed, count * stride * 4)
+    recorder.run(kernels.scale, [selectedNormed, rows, positions, weights.finalNorm, weights.ones], {
+      tokens: count,
+      width: stride,
+      inner: stride,
+      stride,
+      start: 0,
+      firstRow: 0,
+      tensors: [along, none],
+    })
+  } else {
+    recorder.run(kernels.norm, [from, weights.finalNorm, selectedNormed], { tokens: count })
+  }
   kernels.multiply(recorder, selectedNormed, weights.head, logits, count)
 }
 

@@ -67,8 +67,11 @@ export class Workspace implements Disposable {
   readonly tokens: number
   readonly logitRows: number
   readonly buffers: Readonly<Record<TokenBuffer | LogitBuffer, GpuBuffer>>
+  readonly #device: Device
+  #pattern: GpuBuffer | undefined
 
   constructor(device: Device, config: LlamaConfig, tokens: number, logitRows: number) {
+    this.#device = device
     this.tokens = tokens
     this.logitRows = logitRows
     const { token, logit } = workspaceWidths(config)
@@ -80,8 +83,17 @@ export class Workspace implements Disposable {
     this.buffers = { ...make(token, tokens), ...make(logit, logitRows) }
   }
 
+  /** Room for an attention pattern, which only those who look at it need. */
+  pattern(bytes: number): GpuBuffer {
+    if (this.#pattern && this.#pattern.size >= bytes) return this.#pattern
+    this.#pattern?.dispose()
+    this.#pattern = this.#device.createBuffer("workspace pattern", bytes)
+    return this.#pattern
+  }
+
   dispose(): void {
     for (const buffer of Object.values(this.buffers)) buffer.dispose()
+    this.#pattern?.dispose()
   }
 
   [Symbol.dispose](): void {

@@ -1,15 +1,17 @@
 import type { Kernel } from "../kernels/kernel.ts"
 import type { Bindable, Device, GpuBuffer } from "./device.ts"
 
-/** Records dispatches and copies in order, then submits them as one command buffer. */
+/** Records dispatches and copies in order and submits them as one command buffer; then records the next. */
 export class Recorder {
   readonly device: Device
-  readonly #encoder: GPUCommandEncoder
+  readonly #label: string
+  #encoder: GPUCommandEncoder
   #pass: GPUComputePassEncoder | undefined
 
   constructor(device: Device, label: string) {
     this.device = device
     device.trim()
+    this.#label = label
     this.#encoder = device.gpu.createCommandEncoder({ label })
     device.doing(label)
   }
@@ -44,6 +46,7 @@ export class Recorder {
   submit(): void {
     this.#endPass()
     this.device.gpu.queue.submit([this.#encoder.finish()])
+    this.#encoder = this.device.gpu.createCommandEncoder({ label: this.#label })
   }
 
   #endPass(): void {

@@ -2,26 +2,25 @@ import { pad8 } from "../kernels/kernel.ts"
 import { Capture } from "./capture.ts"
 import type { Core } from "./core.ts"
 import type { GpuBuffer } from "./device.ts"
-import { hookShapes, selectHooks } from "./hooks.ts"
-import { forward, type Pass, unembed } from "./llama.ts"
+import { drive } from "./drive.ts"
+import { type Edit, EditSet } from "./edits.ts"
+import { hookShapes, type HookSelection, isPattern, selectHooks } from "./hooks.ts"
+import { forward, output, type Pass, unembed } from "./llama.ts"
 import { Recorder } from "./recorder.ts"
-import { cut, eachGroup, type Piece, preparePass, type SequenceGroup } from "./sequences.ts"
+import { cut, eachGroup, type Piece, preparePass, type RowGroup } from "./sequences.ts"
 import type { Steering } from "./steer.ts"
-
-/** Numbers with a shape, the last axis running fastest. */
-export interface Tensor {
-  readonly shape: readonly number[]
-  readonly data: Float32Array
-}
+import type { Tensor } from "./tensor.ts"
 
 export interface RunOptions {
-  /** Names of internals; `*` stands for any characters. */
-  readonly capture?: readonly string[]
+  /** Which internals to return. */
+  readonly capture?: HookSelection
   /** Whether to keep every position, or the last of each row alone (pos is 1 then). */
   readonly at?: "all" | "last"
   /** Whether to return logits; they are by default. */
   readonly logits?: boolean
   readonly steering?: readonly Steering[]
+  /** Changes of internals while the model runs. */
+  readonly edits?: readonly Edit[]
   readonly signal?: AbortSignal
 }
 
@@ -40,7 +39,7 @@ export interface RunResult {
  * @throws InputError for unknown names.
  */
 export async function run(core: Core, sequences: readonly (readonly number[])[], options: RunOptions = {}): Promise<RunResult> {
-  const names = selectHooks(core.config, options.capture ?? [])
+  const names = options.capture === undefined ? [] : selectHooks(core.config, options.capture, "capture")
   const lengths = sequences.map((ids) => ids.length)
   const longest = Math.max(0, ...lengths)
   const last = options.at === "last"
@@ -50,13 +49,16 @@ export async function run(core: Core, sequences: readonly (readonly number[])[],
     { rows: lengths.length, positions: last ? 1 : longest, keys: longest },
     options.logits ?? true,
   )
-  await eachGroup(core, sequences, options.steering ?? [], options.signal, async (group) => {
+  using edits = await EditSet.prepare(core.device, core.config, options.edits ?? [], { rows: lengths.length, positions: longest })
+  const { steering = [], signal } = options
+  const inputs = sequences.map((ids) => ({ ids, promptLength: ids.length }))
+  await eachGroup(core, inputs, { steering, signal, edits }, async (group) => {
     for (const piece of cut(group.list.ids.length, core.limits.tokens)) await runPiece(core, group, piece, last, outputs)
   })
   return { lengths, logits: outputs.logits, captured: outputs.captured }
 }
 
-async function runPiece(core: Core, group: SequenceGroup, piece: Piece, last: boolean, outputs: Outputs): Promise<void> {
+async function runPiece(core: Core, group: RowGroup, piece: Piece, last: boolean, outputs: Outputs): Promise<void> {
   const { device, kernels, limits } = core
   const { rows, positions } = group.list
   const places: number[] = []
@@ -64,19 +66,13 @@ async function runPiece(core: Core, group: SequenceGroup, piece: Piece, last: bo
     const token = piece.first + i
     if (!last || rows[token + 1] !== rows[token]) places.push(i)
   }
-  if (places.length === 0 && last) {
-    // Only the cache matters: a later piece of this row holds its last token.
-    const recorder = new Recorder(device, `running ${piece.count} tokens`)
-    forward(recorder, preparePass(core, { ...group, piece, logitRows: 1 }))
-    recorder.submit()
-    return
-  }
   using index = device.upload("places", Uint32Array.from(places))
   const selection = last ? { index, count: places.length } : undefined
   using capture = new Capture(device, kernels, outputs.names, selection)
-  const pass = preparePass(core, { ...group, piece, logitRows: Math.min(limits.logits, places.length), capture })
+  const pass = preparePass(core, group, piece, Math.max(1, Math.min(limits.logits, places.length)), capture)
   const recorder = new Recorder(device, `running ${piece.count} tokens`)
-  forward(recorder, pass)
+  const waiting = drive(recorder, pass, forward(recorder, pass))
+  if (waiting) await waiting
   using logits = outputs.logits ? recordLogits(recorder, pass, index, places.length, core) : undefined
   recorder.submit()
   await device.settled()
@@ -99,10 +95,10 @@ async function runPiece(core: Core, group: SequenceGroup, piece: Piece, last: bo
 function recordLogits(recorder: Recorder, pass: Pass, index: GpuBuffer, count: number, core: Core): GpuBuffer {
   const stride = pad8(core.config.vocabSize) * 4
   const all = core.device.createBuffer("all logits", count * stride)
-  const { selection, selected, residual, logits } = pass.workspace.buffers
+  const { selection, selected, logits } = pass.workspace.buffers
   for (const piece of cut(count, pass.workspace.logitRows)) {
     recorder.copy(index, selection, piece.count * 4, piece.first * 4)
-    recorder.run(core.kernels.gather, [residual, selection, selected], { count: piece.count })
+    recorder.run(core.kernels.gather, [output(pass), selection, selected], { count: piece.count })
     unembed(recorder, pass, selected, piece.count)
     recorder.copy(logits, all, piece.count * stride, 0, piece.first * stride)
   }
@@ -122,7 +118,7 @@ export async function unembedRows(core: Core, rows: readonly Float32Array[]): Pr
     using copy = device.createBuffer("logits of rows", count * logitStride * 4)
     const workspace = core.workspace(1, count)
     const recorder = new Recorder(device, `unembedding ${count} rows`)
-    unembed(recorder, { weights, kernels, workspace }, residual, count)
+    unembed(recorder, { config, weights, kernels, workspace, edits: undefined }, residual, count)
     recorder.copy(workspace.buffers.logits, copy, count * logitStride * 4)
     recorder.submit()
     const logits = new Float32Array(await device.read(copy))
@@ -189,8 +185,6 @@ class Outputs {
     }
   }
 }
-
-const isPattern = (name: string): boolean => name.endsWith("hook_pattern")
 
 function zeros(shape: readonly number[]): Tensor {
   return { shape, data: new Float32Array(shape.reduce((a, b) => a * b, 1)) }

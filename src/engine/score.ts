@@ -1,7 +1,9 @@
 import type { Core } from "./core.ts"
-import { forward, unembed } from "./llama.ts"
+import { drive } from "./drive.ts"
+import { type Edit, EditSet } from "./edits.ts"
+import { forward, output, unembed } from "./llama.ts"
 import { Recorder } from "./recorder.ts"
-import { cut, eachGroup, preparePass, type SequenceGroup } from "./sequences.ts"
+import { cut, eachGroup, preparePass, type RowGroup } from "./sequences.ts"
 import type { Steering } from "./steer.ts"
 
 /** What the model thinks of the tokens of one sequence, from `from` on, in nats. */
@@ -23,6 +25,7 @@ export interface Sequence {
 
 export interface ScoreOptions {
   readonly steering?: readonly Steering[]
+  readonly edits?: readonly Edit[]
   readonly signal?: AbortSignal
   /** Called with the number of sequences scored so far. */
   readonly onProgress?: (done: number, total: number) => void
@@ -36,8 +39,11 @@ export async function score(core: Core, sequences: readonly Sequence[], options:
   const scores: TokenScores[] = new Array(sequences.length)
   let done = 0
   // The last token's own logits predict nothing that is asked for.
-  const inputs = sequences.map(({ ids }) => ids.slice(0, -1))
-  await eachGroup(core, inputs, options.steering ?? [], options.signal, async (group) => {
+  const inputs = sequences.map(({ ids, from }) => ({ ids: ids.slice(0, -1), promptLength: from }))
+  const extent = { rows: inputs.length, positions: Math.max(0, ...inputs.map(({ ids }) => ids.length)) }
+  using edits = await EditSet.prepare(core.device, core.config, options.edits ?? [], extent)
+  const { steering = [], signal } = options
+  await eachGroup(core, inputs, { steering, signal, edits }, async (group) => {
     const members = group.members.map((member) => sequences[member] as Sequence)
     const values = await scoreGroup(core, group, members)
     let at = 0
@@ -55,7 +61,7 @@ export async function score(core: Core, sequences: readonly Sequence[], options:
 }
 
 /** Four numbers a scored token, as the kernel leaves them, sequence by sequence. */
-async function scoreGroup(core: Core, group: SequenceGroup, members: readonly Sequence[]): Promise<Float32Array> {
+async function scoreGroup(core: Core, group: RowGroup, members: readonly Sequence[]): Promise<Float32Array> {
   const { device, kernels, limits } = core
   const targets = members.flatMap(({ ids, from }) => ids.slice(from))
   if (targets.length === 0) return new Float32Array(0)
@@ -70,13 +76,14 @@ async function scoreGroup(core: Core, group: SequenceGroup, members: readonly Se
   for (const piece of cut(group.list.ids.length, limits.tokens)) {
     const places = range(piece.count).filter((i) => wanted[piece.first + i])
     using index = device.upload("places", Uint32Array.from(places))
-    const pass = preparePass(core, { ...group, piece, logitRows })
-    const { selection, selected, residual, logits } = pass.workspace.buffers
+    const pass = preparePass(core, group, piece, logitRows)
+    const { selection, selected, logits } = pass.workspace.buffers
     const recorder = new Recorder(device, `scoring ${piece.count} tokens`)
-    forward(recorder, pass)
+    const waiting = drive(recorder, pass, forward(recorder, pass))
+    if (waiting) await waiting
     for (const { first, count } of cut(places.length, logitRows)) {
       recorder.copy(index, selection, count * 4, first * 4)
-      recorder.run(kernels.gather, [residual, selection, selected], { count })
+      recorder.run(kernels.gather, [output(pass), selection, selected], { count })
       unembed(recorder, pass, selected, count)
       recorder.run(kernels.logProbs, [logits, targetBuffer, scoreBuffer], { count, offset })
       offset += count

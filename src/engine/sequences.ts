@@ -1,8 +1,9 @@
 import type { Capture } from "./capture.ts"
 import { type Core, groupRows, type TokenList, tokenList } from "./core.ts"
+import type { EditSet } from "./edits.ts"
 import type { Pass } from "./llama.ts"
 import { KvCache } from "./memory.ts"
-import { type Steering, SteeringBuffers } from "./steer.ts"
+import { type SteeredRow, type Steering, SteeringBuffers } from "./steer.ts"
 
 /** Neighbouring tokens of a list: `first` up to `first + count`. */
 export interface Piece {
@@ -17,54 +18,64 @@ export function cut(total: number, size: number): Piece[] {
   return pieces
 }
 
-export interface PassInput {
+/** Rows that run together, neighbours in the caller's list, with their own cache and steering. */
+export interface RowGroup {
+  /** Places of its rows in the caller's list. */
+  readonly members: readonly number[]
   readonly list: TokenList
-  readonly piece: Piece
   readonly cache: KvCache
   readonly steering: SteeringBuffers
-  /** Rows of logits that the pass will make at a time. */
-  readonly logitRows: number
-  readonly capture?: Capture | undefined
+  readonly edits: EditSet | undefined
 }
 
-/** Puts a piece of a list into the workspace: record the pass and submit it before awaiting anything. */
-export function preparePass(core: Core, { list, piece, cache, steering, logitRows, capture }: PassInput): Pass {
+/** Puts a piece of a group's tokens into the workspace: record the pass and submit it before awaiting anything. */
+export function preparePass(core: Core, group: RowGroup, piece: Piece, logitRows: number, capture?: Capture): Pass {
   const { config, weights, kernels, device } = core
-  const workspace = core.workspace(piece.count, logitRows)
+  const { list, members, cache, steering, edits } = group
+  const workspace = core.workspace(piece.count, logitRows, edits)
   const { ids, rows, positions } = workspace.buffers
   const slice = (values: readonly number[]): Uint32Array => Uint32Array.from(values.slice(piece.first, piece.first + piece.count))
   device.write(ids, slice(list.ids))
   device.write(rows, slice(list.rows))
   device.write(positions, slice(list.positions))
+  if (edits) edits.firstRow = members[0] ?? 0
   const batch = { tokens: piece.count, ids, rows, positions }
-  return { config, weights, kernels, workspace, cache, rotaryTable: core.rotaryTable(cache.capacity), steering, capture, batch }
+  const place = (token: number): { row: number; position: number } => ({
+    row: members[list.rows[piece.first + token] as number] as number,
+    position: list.positions[piece.first + token] as number,
+  })
+  const rotaryTable = core.rotaryTable(cache.capacity)
+  return { config, weights, kernels, workspace, cache, rotaryTable, steering, capture, edits, batch, place }
 }
 
-/** A group of whole sequences that runs together, with its own cache and steering. */
-export interface SequenceGroup {
-  /** Places of its sequences in the caller's list. */
-  readonly members: readonly number[]
-  readonly list: TokenList
-  readonly cache: KvCache
-  readonly steering: SteeringBuffers
+/** A sequence to run: its ids, and how many of them are the prompt, for steering that tells prompt and rest apart. */
+export interface RunSequence {
+  readonly ids: readonly number[]
+  readonly promptLength: number
+}
+
+export interface GroupOptions {
+  readonly steering: readonly Steering[]
+  readonly edits: EditSet | undefined
+  readonly signal: AbortSignal | undefined
 }
 
 /** Runs `sequences` in groups that the device can take; `visit` gets each group in turn. Rows never see each other. */
 export async function eachGroup(
   core: Core,
-  sequences: readonly (readonly number[])[],
-  steering: readonly Steering[],
-  signal: AbortSignal | undefined,
-  visit: (group: SequenceGroup) => Promise<void>,
+  sequences: readonly RunSequence[],
+  { steering, edits, signal }: GroupOptions,
+  visit: (group: RowGroup) => Promise<void>,
 ): Promise<void> {
-  const lengths = sequences.map((ids) => ids.length)
+  const lengths = sequences.map(({ ids }) => ids.length)
   for (const members of groupRows(lengths, core.limits)) {
     signal?.throwIfAborted()
-    const own = members.map((member) => sequences[member] as readonly number[])
-    const capacity = Math.max(1, ...own.map((ids) => ids.length))
+    const own = members.map((member) => sequences[member] as RunSequence)
+    const capacity = Math.max(1, ...own.map(({ ids }) => ids.length))
+    const rows: SteeredRow[] = own.map(({ promptLength }, i) => ({ index: members[i] as number, promptLength }))
     using cache = new KvCache(core.device, core.config, members.length, capacity)
-    using buffers = SteeringBuffers.upload(core.device, core.config, steering, members)
+    using buffers = SteeringBuffers.upload(core.device, core.config, steering, rows)
     await core.device.settled()
-    await visit({ members, list: tokenList(own), cache, steering: buffers })
+    await visit({ members, list: tokenList(own.map(({ ids }) => ids)), cache, steering: buffers, edits })
   }
 }

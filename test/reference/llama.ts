@@ -41,6 +41,12 @@ export interface ReferenceRun {
   readonly hooks: Map<string, Float64Array>
 }
 
+export interface ForwardOptions {
+  readonly steering?: readonly ReferenceSteering[]
+  /** May change an internal in place: what comes after it sees the change. */
+  readonly edit?: (name: string, values: Float64Array) => void
+}
+
 export interface GreedyOptions {
   /** Hugging Face's repetition penalty; 1 is none. */
   readonly penalty?: number
@@ -78,9 +84,12 @@ export class ReferenceLlama {
   }
 
   /** Logits and internals at every position of `ids`. */
-  forward(ids: readonly number[], options: { steering?: readonly ReferenceSteering[] } = {}): ReferenceRun {
+  forward(ids: readonly number[], options: ForwardOptions = {}): ReferenceRun {
     const hooks = new Map<string, Float64Array>()
-    const logits = this.#run(ids, this.#emptyCache(), options.steering ?? [], (name, values) => hooks.set(name, values))
+    const logits = this.#run(ids, this.#emptyCache(), options.steering ?? [], (name, values) => {
+      options.edit?.(name, values)
+      hooks.set(name, values.slice())
+    })
     return { logits, hooks }
   }
 
