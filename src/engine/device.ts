@@ -213,13 +213,15 @@ export class Device implements Disposable {
     }
   }
 
-  /** What the compiler says against a shader, on one line; undefined when nothing. */
-  async complaintAbout(code: string): Promise<string | undefined> {
+  /** What the compiler says against a shader, on one line, and where, counted from 1; undefined when nothing. */
+  async complaintAbout(code: string): Promise<{ message: string; line: number; column: number } | undefined> {
     this.gpu.pushErrorScope("validation")
     const info = await this.gpu.createShaderModule({ label: "a shader to be checked", code }).getCompilationInfo()
     const scoped = await this.gpu.popErrorScope()
-    const message = info.messages.find(({ type }) => type === "error")?.message ?? scoped?.message
-    return message?.replace(/\s+/g, " ").trim()
+    const error = info.messages.find(({ type }) => type === "error")
+    const message = error?.message ?? scoped?.message
+    if (message === undefined) return undefined
+    return { message: message.replace(/\s+/g, " ").trim(), line: error?.lineNum ?? 0, column: error?.linePos ?? 0 }
   }
 
   /** Compiles a kernel once and keeps it. */

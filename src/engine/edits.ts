@@ -1,4 +1,4 @@
-import { edit, type EditParameters, type EditStrides } from "../kernels/edit.ts"
+import { edit, type EditParameters, type EditStrides, placeInExpression } from "../kernels/edit.ts"
 import type { Kernel } from "../kernels/kernel.ts"
 import type { LlamaConfig } from "./config.ts"
 import type { Device, GpuBuffer } from "./device.ts"
@@ -181,10 +181,11 @@ export class EditSet implements Disposable {
     const kernel = edit({ expression: one.wgsl, names: tensors.map(([name]) => name) })
     const complaint = await device.complaintAbout(kernel.code)
     if (complaint !== undefined) {
+      const { line, column } = placeInExpression(kernel, complaint.line, complaint.column)
       throw new InputError({
         where: `edit of ${one.hook}`,
         expected: "a WGSL expression of type f32",
-        found: `«${one.wgsl}»: ${complaint}`,
+        found: `«${one.wgsl}», line ${line}, column ${column}: ${complaint.message}`,
       })
     }
     const uploaded = tensors.map(([name, { data }]) => device.upload(`tensor ${name} of an edit`, data))

@@ -104,7 +104,8 @@ export async function* decode(
   using steering = SteeringBuffers.upload(core.device, core.config, settings.steering, steered)
   const extent = { rows: prompts.length, positions: capacity }
   using edits = await EditSet.prepare(core.device, core.config, settings.edits, extent)
-  const group: RowGroup = { members, list: tokenList(own), cache, steering, edits }
+  const depth = core.config.layers
+  const group: RowGroup = { members, list: tokenList(own), cache, steering, edits, depth }
   using state = new DecodingState(core, own, members, settings)
   await core.device.settled()
   await prefill(core, group, state)
@@ -248,7 +249,7 @@ async function prefill(core: Core, group: RowGroup, state: DecodingState): Promi
 /** One step of all rows: the forward pass over the tokens chosen last (the prompts have run already), logits, and the choice. */
 async function runStep(core: Core, group: RowGroup, state: DecodingState, settings: Settings, step: number): Promise<void> {
   const { config, weights, kernels, device } = core
-  const { members, cache, steering, edits } = group
+  const { members, cache, steering, edits, depth } = group
   const { rows, ids, positions, seen, seeds, history, scores, allScores } = state
   const workspace = core.workspace(rows, rows, edits)
   const { logits } = workspace.buffers
@@ -269,6 +270,7 @@ async function runStep(core: Core, group: RowGroup, state: DecodingState, settin
     capture: undefined,
     edits,
     batch,
+    depth,
     place,
   }
   const recorder = new Recorder(device, `generating token ${step + 1}`)

@@ -22,6 +22,8 @@ export interface Pass {
   readonly capture: Capture | undefined
   readonly edits: EditSet | undefined
   readonly batch: Batch
+  /** Layers to run: fewer than all where nothing after them is wanted. */
+  readonly depth: number
   /** Where each token of the batch belongs, for host edits: its row in the caller's list, and its position. */
   readonly place: (token: number) => { readonly row: number; readonly position: number }
 }
@@ -80,7 +82,7 @@ export function* forward(recorder: Recorder, pass: Pass): Generator<HostPoint, v
   kernels.embed(recorder, weights.embedding, ids, residual, tokens)
   yield* see("hook_embed", residual, [hiddenSize])
 
-  for (const [l, layer] of weights.layers.entries()) {
+  for (const [l, layer] of weights.layers.slice(0, pass.depth).entries()) {
     const block = `blocks.${l}.`
     const keys = cache.keys[l] as GpuBuffer
     const values = cache.values[l] as GpuBuffer

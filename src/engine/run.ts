@@ -1,5 +1,6 @@
 import { pad8 } from "../kernels/kernel.ts"
 import { Capture } from "./capture.ts"
+import type { LlamaConfig } from "./config.ts"
 import type { Core } from "./core.ts"
 import type { GpuBuffer } from "./device.ts"
 import { drive } from "./drive.ts"
@@ -52,10 +53,19 @@ export async function run(core: Core, sequences: readonly (readonly number[])[],
   using edits = await EditSet.prepare(core.device, core.config, options.edits ?? [], { rows: lengths.length, positions: longest })
   const { steering = [], signal } = options
   const inputs = sequences.map((ids) => ({ ids, promptLength: ids.length }))
-  await eachGroup(core, inputs, { steering, signal, edits }, async (group) => {
+  const depth = outputs.logits ? core.config.layers : depthOf(core.config, names)
+  await eachGroup(core, inputs, { steering, signal, edits, depth }, async (group) => {
     for (const piece of cut(group.list.ids.length, core.limits.tokens)) await runPiece(core, group, piece, last, outputs)
   })
   return { lengths, logits: outputs.logits, captured: outputs.captured }
+}
+
+/** Layers to run for these internals alone. */
+function depthOf({ layers }: LlamaConfig, names: readonly string[]): number {
+  const depths = names.map((name) =>
+    name.startsWith("ln_final.") ? layers : Number(/^blocks\.(\d+)\./.exec(name)?.[1] ?? -1) + 1,
+  )
+  return Math.max(0, ...depths)
 }
 
 async function runPiece(core: Core, group: RowGroup, piece: Piece, last: boolean, outputs: Outputs): Promise<void> {

@@ -26,12 +26,14 @@ export interface RowGroup {
   readonly cache: KvCache
   readonly steering: SteeringBuffers
   readonly edits: EditSet | undefined
+  /** Layers to run. */
+  readonly depth: number
 }
 
 /** Puts a piece of a group's tokens into the workspace: record the pass and submit it before awaiting anything. */
 export function preparePass(core: Core, group: RowGroup, piece: Piece, logitRows: number, capture?: Capture): Pass {
   const { config, weights, kernels, device } = core
-  const { list, members, cache, steering, edits } = group
+  const { list, members, cache, steering, edits, depth } = group
   const workspace = core.workspace(piece.count, logitRows, edits)
   const { ids, rows, positions } = workspace.buffers
   const slice = (values: readonly number[]): Uint32Array => Uint32Array.from(values.slice(piece.first, piece.first + piece.count))
@@ -45,7 +47,7 @@ export function preparePass(core: Core, group: RowGroup, piece: Piece, logitRows
     position: list.positions[piece.first + token] as number,
   })
   const rotaryTable = core.rotaryTable(cache.capacity)
-  return { config, weights, kernels, workspace, cache, rotaryTable, steering, capture, edits, batch, place }
+  return { config, weights, kernels, workspace, cache, rotaryTable, steering, capture, edits, batch, depth, place }
 }
 
 /** A sequence to run: its ids, and how many of them are the prompt, for steering that tells prompt and rest apart. */
@@ -57,6 +59,8 @@ export interface RunSequence {
 export interface GroupOptions {
   readonly steering: readonly Steering[]
   readonly edits: EditSet | undefined
+  /** Layers to run; all unless told. */
+  readonly depth?: number
   readonly signal: AbortSignal | undefined
 }
 
@@ -64,7 +68,7 @@ export interface GroupOptions {
 export async function eachGroup(
   core: Core,
   sequences: readonly RunSequence[],
-  { steering, edits, signal }: GroupOptions,
+  { steering, edits, signal, depth = core.config.layers }: GroupOptions,
   visit: (group: RowGroup) => Promise<void>,
 ): Promise<void> {
   const lengths = sequences.map(({ ids }) => ids.length)
@@ -76,6 +80,6 @@ export async function eachGroup(
     using cache = new KvCache(core.device, core.config, members.length, capacity)
     using buffers = SteeringBuffers.upload(core.device, core.config, steering, rows)
     await core.device.settled()
-    await visit({ members, list: tokenList(own.map(({ ids }) => ids)), cache, steering: buffers, edits })
+    await visit({ members, list: tokenList(own.map(({ ids }) => ids)), cache, steering: buffers, edits, depth })
   }
 }

@@ -29,17 +29,31 @@ export interface EditParameters {
   readonly tensors: readonly [EditStrides, EditStrides]
 }
 
+// Under a name of ours a tensor may be called «patch» or «mod», which WGSL reserves.
+const PREFIX = "tensor_"
+const ours = (name: string): string => PREFIX + name
+const RETURN = "  return "
+
+/** Where in an expression a place in the kernel's code lies; lines and columns count from 1. */
+export function placeInExpression(
+  { code: whole }: Kernel<never>,
+  line: number,
+  column: number,
+): { line: number; column: number } {
+  const before = (whole.split("\n")[line - 1] ?? "").slice(0, column - 1)
+  const renamed = before.split(PREFIX).length - 1
+  return { line: line - 1, column: column - renamed * PREFIX.length - (line === 2 ? RETURN.length : 0) }
+}
+
 /**
  * Sets each value x of an internal to the value of a WGSL expression, in place.
  *
  * Bindings: values f32 [tokens, stride], rows u32 [tokens], positions u32 [tokens], two tensors f32.
  */
 export function edit({ expression, names }: EditOptions): Kernel<EditParameters> {
-  // Under a name of ours a tensor may be called «patch» or «mod», which WGSL reserves.
-  const ours = (name: string): string => `tensor_${name}`
   const [a = "none0", b = "none1"] = names
   const body = expression.replace(/\b[A-Za-z_]\w*/g, (word) => (names.includes(word) ? ours(word) : word))
-  const edited = `fn edited(x: f32, row: u32, position: u32, head: u32, index: u32, ${ours(a)}: f32, ${ours(b)}: f32) -> f32 {\n  return ${body};\n}\n`
+  const edited = `fn edited(x: f32, row: u32, position: u32, head: u32, index: u32, ${ours(a)}: f32, ${ours(b)}: f32) -> f32 {\n${RETURN}${body};\n}\n`
   return {
     label: `edit ${expression}`,
     code: edited + code,

@@ -187,9 +187,17 @@ const bad: { edit: Edit; says: RegExp }[] = [
   },
   {
     edit: { hook: "hook_embed", wgsl: "x +" },
-    says: /^edit of hook_embed: expected a WGSL expression of type f32, found «x \+»: /,
+    says: /^edit of hook_embed: expected a WGSL expression of type f32, found «x \+», line 1, column \d+: /,
   },
-  { edit: { hook: "hook_embed", wgsl: "y" }, says: /found «y»: .*unresolved value 'y'/ },
+  { edit: { hook: "hook_embed", wgsl: "y" }, says: /found «y», line 1, column 1: .*unresolved value 'y'/ },
+  {
+    edit: { hook: "hook_embed", wgsl: "x * patch +\n  y", tensors: { patch: { shape: [1], data: new Float32Array(1) } } },
+    says: /line 2, column 3: /,
+  },
+  {
+    edit: { hook: "hook_embed", wgsl: "x * patch + y", tensors: { patch: { shape: [1], data: new Float32Array(1) } } },
+    says: /line 1, column 13: /,
+  },
   { edit: { hook: "hook_embed", wgsl: "index" }, says: /found «index»/ },
   { edit: { hook: "hook_embed", wgsl: "x; }" }, says: /expected one WGSL expression.*leave ; \{ \} away/ },
   { edit: { hook: "hook_embed", wgsl: "" }, says: /expected one WGSL expression/ },
