@@ -1,28 +1,20 @@
 import { readFile } from "node:fs/promises"
-import { cpus } from "node:os"
 import { join } from "node:path"
 import { parseArgs } from "node:util"
 import { type Model, parsePairs, type SteeringVector, trainVector } from "../../src/index.ts"
-import { embeddedModel, loadModel, openDevice, writeFileAtomic } from "../../src/node.ts"
-
-const OPTIONS = {
-  model: { type: "string", default: embeddedModel },
-  adapter: { type: "string" },
-  coefficients: { type: "string", default: "32" },
-  tokens: { type: "string", default: "32" },
-  repeats: { type: "string", default: "3" },
-  out: { type: "string" },
-} as const
-
-const median = (values: readonly number[]): number => [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] as number
+import { embeddedModel, loadModel, openDevice } from "../../src/node.ts"
+import { adapterLine, machine, median, OPTIONS, writeReport } from "./report.ts"
 
 /** One batch of all coefficients against as many searches of one coefficient, in turns, in one process. */
 export async function searchBenchmark(args: string[]): Promise<void> {
-  const { values } = parseArgs({ args, options: OPTIONS })
+  const { values } = parseArgs({
+    args,
+    options: { ...OPTIONS, coefficients: { type: "string", default: "32" }, tokens: { type: "string", default: "32" } },
+  })
   const tokens = Number(values.tokens)
   const repeats = Number(values.repeats)
   using device = await openDevice(values.adapter === undefined ? {} : { adapter: values.adapter })
-  using model = await loadModel(values.model, { device })
+  using model = await loadModel(values.model ?? embeddedModel, { device })
   const vector = await bridgeVector(model)
   const [prompt = ""] = (await readFile(join(embeddedModel, "prompts.txt"), "utf8")).split("\n")
   const coefficients = Array.from(
@@ -50,27 +42,23 @@ export async function searchBenchmark(args: string[]): Promise<void> {
     single.push(await oneByOne())
   }
   const ratio = median(single) / median(batch)
-  const report = {
-    benchmark: "search",
-    command: `npm run bench -- search ${args.join(" ")}`.trim(),
-    date: new Date().toISOString().slice(0, 10),
-    node: process.version,
-    cpu: `${cpus().length} x ${cpus()[0]?.model}`,
-    adapter: device.facts,
-    model: model.name.split(/[/\\]/).at(-1),
-    coefficients: coefficients.length,
-    tokens,
-    seconds: { batch, oneByOne: single },
-    ratio,
-  }
   process.stdout.write(
-    `${device.facts.description || device.facts.device}\n` +
+    `${adapterLine(device)}\n` +
       `${coefficients.length} coefficients x ${tokens} tokens, generated and scored (median of ${repeats})\n` +
       `  one batch    ${median(batch).toFixed(3)} s\n` +
       `  one by one   ${median(single).toFixed(3)} s\n` +
       `  ratio        ${ratio.toFixed(2)}\n`,
   )
-  if (values.out !== undefined) await writeFileAtomic(values.out, `${JSON.stringify(report, null, 2)}\n`)
+  await writeReport(values.out, {
+    benchmark: "search",
+    args,
+    ...machine(device),
+    model: model.name,
+    coefficients: coefficients.length,
+    tokens,
+    seconds: { batch, oneByOne: single },
+    ratio,
+  })
 }
 
 /** Generates and scores at the coefficients, without a baseline of its own: what a search costs for them. */
