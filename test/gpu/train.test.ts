@@ -1,7 +1,8 @@
+import { readFile } from "node:fs/promises"
 import { beforeAll, describe, expect, test } from "vitest"
 import { InputError } from "../../src/engine/errors.ts"
 import type { Model } from "../../src/engine/model.ts"
-import type { Pair } from "../../src/steering/pairs.ts"
+import { type Pair, parsePairs } from "../../src/steering/pairs.ts"
 import { cosine } from "../../src/steering/pca.ts"
 import {
   type TrainingMethod,
@@ -10,7 +11,8 @@ import {
   type TrainingProgress,
   trainVector,
 } from "../../src/steering/train.ts"
-import { loadTinyTalk } from "../helpers/fixtures.ts"
+import type { SteeringVector } from "../../src/steering/vector.ts"
+import { loadTinyTalk, tinyTalkFolder } from "../helpers/fixtures.ts"
 import { bitsOf } from "../helpers/gpu.ts"
 import { tinyTalkModel } from "../helpers/models.ts"
 import { covariance, topEigenvector } from "../reference/eigen.ts"
@@ -25,6 +27,7 @@ const pairs: readonly Pair[] = [
   { positive: "The garden is full of flowers and bees", negative: "The garden is dry" },
   { positive: "Yes", negative: "No" },
 ]
+const changedOver = pairs.map(({ positive, negative }) => ({ positive: negative, negative: positive }))
 const layers = [0, 2, 5]
 
 let model: Model
@@ -98,11 +101,7 @@ describe.each(trainingMethods)("%s", (method) => {
 
   test("sides changed over give the opposite vector", async () => {
     const vector = await trainVector(model, pairs, { method, layers })
-    const turned = await trainVector(
-      model,
-      pairs.map(({ positive, negative }) => ({ positive: negative, negative: positive })),
-      { method, layers },
-    )
+    const turned = await trainVector(model, changedOver, { method, layers })
     for (const layer of layers)
       expect(cosine(vector.directions.get(layer)!, turned.directions.get(layer)!)).toBeLessThan(-0.999999)
   })
@@ -114,6 +113,24 @@ describe.each(trainingMethods)("%s", (method) => {
     const named = await trainVector(model, pairs.slice(0, 3), { method, layers: [2], createdFrom: "moods.jsonl" })
     expect(named.metadata.createdFrom).toBe("moods.jsonl")
   })
+})
+
+test("a row's vector does not depend on the rows beside it: batches of 1, 3 and 32 pairs", async () => {
+  const file = `${tinyTalkFolder}/pairs/anger.jsonl`
+  const many = parsePairs(await readFile(file, "utf8"), file).slice(0, 34)
+  const vectors = []
+  for (const batch of [1, 3, 32]) vectors.push(await trainVector(model, many, { layers: [4], batch }))
+  const [one, three, all] = vectors.map((vector) => bitsOf(vector.directions.get(4)!))
+  expect(three).toEqual(one)
+  expect(all).toEqual(one)
+})
+
+test("a negative coefficient is the vector of the sides changed over", async () => {
+  const vector = await trainVector(model, pairs, { layers: [2] })
+  const turned = await trainVector(model, changedOver, { layers: [2] })
+  const logitsOf = async (steered: SteeringVector, coefficient: number): Promise<Uint32Array> =>
+    bitsOf((await model.run(["I like"], { steering: [{ vector: steered, coefficient }] })).logits!.data)
+  expect(await logitsOf(turned, 1.5)).toEqual(await logitsOf(vector, -1.5))
 })
 
 test("pca-diff alone warns", async () => {
