@@ -2,6 +2,7 @@ import { findBad } from "../kernels/find-bad.ts"
 import { pad8 } from "../kernels/kernel.ts"
 import { bytesPerWeight, type WeightType } from "../kernels/weights.ts"
 import type { Checkpoint } from "./checkpoint.ts"
+import type { LlamaConfig } from "./config.ts"
 import type { Device, GpuBuffer } from "./device.ts"
 import { Recorder } from "./recorder.ts"
 import { type TensorEntry, readTensorF32 } from "./safetensors.ts"
@@ -117,73 +118,74 @@ export function segmentRows(entries: readonly TensorEntry[], maxBytes: number): 
  * @throws OutOfMemoryError naming the tensor that did not fit; nothing stays allocated then.
  */
 export async function loadWeights(device: Device, checkpoint: Checkpoint, options: LoadOptions = {}): Promise<Weights> {
-  const loader = new Loader(device, checkpoint, options)
+  const loader = new TensorLoader(device, checkpoint, options)
   try {
-    return await loader.load()
+    const weights = await loadLlama(loader, checkpoint.config)
+    device.doing("waiting for work")
+    return weights
   } catch (error) {
     loader.dispose()
     throw error
   }
 }
 
-class Loader {
+async function loadLlama(loader: TensorLoader, config: LlamaConfig): Promise<Weights> {
+  const embedding = await loader.matrix("model.embed_tokens.weight")
+  const layers: LayerWeights[] = []
+  for (let l = 0; l < config.layers; l++) {
+    const name = (rest: string): string => `model.layers.${l}.${rest}.weight`
+    layers.push({
+      inputNorm: await loader.vector(name("input_layernorm")),
+      qkv: await loader.matrix(name("self_attn.q_proj"), name("self_attn.k_proj"), name("self_attn.v_proj")),
+      output: await loader.matrix(name("self_attn.o_proj")),
+      postNorm: await loader.vector(name("post_attention_layernorm")),
+      gateUp: await loader.matrix(name("mlp.gate_proj"), name("mlp.up_proj")),
+      down: await loader.matrix(name("mlp.down_proj")),
+    })
+  }
+  const finalNorm = await loader.vector("model.norm.weight")
+  const head = config.tiedEmbeddings ? embedding : await loader.matrix("lm_head.weight")
+  const ones = loader.floats("ones", new Float32Array(config.hiddenSize).fill(1))
+  await loader.flush()
+  return { embedding, layers, finalNorm, head, ones, buffers: loader.buffers }
+}
+
+/** Tensors to load, of checked names, shapes and precisions, and the bytes of all of them. */
+export type TensorFiles = Pick<Checkpoint, "tensors" | "bytes">
+
+/** Streams tensors to the GPU and keeps their buffers. {@link flush} it at the end; dispose it when loading fails. */
+export class TensorLoader implements Disposable {
+  /** Every buffer so far, in the order of loading. */
+  readonly buffers: GpuBuffer[] = []
   readonly #device: Device
-  readonly #checkpoint: Checkpoint
+  readonly #files: TensorFiles
   readonly #options: LoadOptions
-  readonly #buffers: GpuBuffer[] = []
   #done = 0
   #inFlight = 0
 
-  constructor(device: Device, checkpoint: Checkpoint, options: LoadOptions) {
+  constructor(device: Device, files: TensorFiles, options: LoadOptions) {
     this.#device = device
-    this.#checkpoint = checkpoint
+    this.#files = files
     this.#options = options
   }
 
-  async load(): Promise<Weights> {
-    const { config } = this.#checkpoint
-    const embedding = await this.#matrix("model.embed_tokens.weight")
-    const layers: LayerWeights[] = []
-    for (let l = 0; l < config.layers; l++) {
-      const name = (rest: string): string => `model.layers.${l}.${rest}.weight`
-      layers.push({
-        inputNorm: await this.#vector(name("input_layernorm")),
-        qkv: await this.#matrix(name("self_attn.q_proj"), name("self_attn.k_proj"), name("self_attn.v_proj")),
-        output: await this.#matrix(name("self_attn.o_proj")),
-        postNorm: await this.#vector(name("post_attention_layernorm")),
-        gateUp: await this.#matrix(name("mlp.gate_proj"), name("mlp.up_proj")),
-        down: await this.#matrix(name("mlp.down_proj")),
-      })
-    }
-    const finalNorm = await this.#vector("model.norm.weight")
-    const head = config.tiedEmbeddings ? embedding : await this.#matrix("lm_head.weight")
-    const ones = this.#allocate("ones", pad8(config.hiddenSize) * 4)
-    this.#device.write(ones, new Float32Array(config.hiddenSize).fill(1))
-    await this.#flush()
-    this.#device.doing("waiting for work")
-    return { embedding, layers, finalNorm, head, ones, buffers: this.#buffers }
-  }
-
-  dispose(): void {
-    for (const buffer of this.#buffers) buffer.dispose()
-  }
-
-  #entry(name: string): TensorEntry {
-    const entry = this.#checkpoint.tensors.get(name)
-    if (!entry) throw new TypeError(`the checkpoint was not checked: ${name} is missing`)
-    return entry
-  }
-
-  async #vector(name: string): Promise<GpuBuffer> {
-    const entry = this.#entry(name)
-    const values = await readTensorF32(entry)
-    const buffer = this.#allocate(name, pad8(values.length) * 4)
+  /** Numbers from the host as f32 [pad8(length)]. */
+  floats(label: string, values: Float32Array): GpuBuffer {
+    const buffer = this.#allocate(label, pad8(values.length) * 4)
     this.#device.write(buffer, values)
+    return buffer
+  }
+
+  /** A tensor of one dimension as f32 [pad8(length)]. */
+  async vector(name: string): Promise<GpuBuffer> {
+    const entry = this.#entry(name)
+    const buffer = this.floats(name, await readTensorF32(entry))
     this.#advance(entry.end - entry.begin)
     return buffer
   }
 
-  async #matrix(...names: string[]): Promise<Matrix> {
+  /** Tensors of two dimensions, one below the other, in chunks no larger than a binding. */
+  async matrix(...names: string[]): Promise<Matrix> {
     const entries = names.map((name) => this.#entry(name))
     const columns = entries[0]?.shape[1] ?? 0
     const chunks: Chunk[] = []
@@ -202,10 +204,32 @@ class Loader {
     return { rows: entries.reduce((sum, { shape }) => sum + (shape[0] ?? 0), 0), columns, chunks }
   }
 
+  /** Waits for the writes so far: their staging memory is freed only then. */
+  async flush(): Promise<void> {
+    this.#inFlight = 0
+    this.#device.gpu.queue.submit([])
+    await this.#device.gpu.queue.onSubmittedWorkDone()
+    await this.#device.settled()
+  }
+
+  dispose(): void {
+    for (const buffer of this.buffers) buffer.dispose()
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose()
+  }
+
+  #entry(name: string): TensorEntry {
+    const entry = this.#files.tensors.get(name)
+    if (!entry) throw new TypeError(`the files were not checked: ${name} is missing`)
+    return entry
+  }
+
   #allocate(label: string, bytes: number): GpuBuffer {
     this.#device.doing(`loading ${label}`)
     const buffer = this.#device.createBuffer(label, bytes)
-    this.#buffers.push(buffer)
+    this.buffers.push(buffer)
     return buffer
   }
 
@@ -224,21 +248,13 @@ class Loader {
       this.#device.write(buffer, rowBytes === stride ? bytes : padRows(bytes, count, rowBytes, stride), offset + row * stride)
       this.#advance(bytes.byteLength)
       this.#inFlight += count * stride
-      if (this.#inFlight >= IN_FLIGHT) await this.#flush()
+      if (this.#inFlight >= IN_FLIGHT) await this.flush()
     }
   }
 
   #advance(bytes: number): void {
     this.#done += bytes
-    this.#options.onProgress?.({ stage: "weights", done: this.#done, total: this.#checkpoint.bytes })
-  }
-
-  /** Waits for the writes so far: their staging memory is freed only then. */
-  async #flush(): Promise<void> {
-    this.#inFlight = 0
-    this.#device.gpu.queue.submit([])
-    await this.#device.gpu.queue.onSubmittedWorkDone()
-    await this.#device.settled()
+    this.#options.onProgress?.({ stage: "weights", done: this.#done, total: this.#files.bytes })
   }
 }
 
