@@ -63,28 +63,44 @@ export async function complete(
   prompts: readonly (readonly number[])[],
   options: GenerationOptions = {},
 ): Promise<Completion[]> {
-  const { tokens, endIds } = withDefaults(options)
+  const { tokens } = withDefaults(options)
   const longest = Math.max(0, ...prompts.map((ids) => ids.length))
-  const rowsAtOnce = Math.max(1, core.limits.rows(longest + tokens))
+  const pieces = cut(prompts.length, Math.max(1, core.limits.rows(longest + tokens)))
   const completions: Completion[] = []
-  const pieces = cut(prompts.length, rowsAtOnce)
   for (const [piece, { first, count }] of pieces.entries()) {
     const members = Array.from({ length: count }, (_, i) => first + i)
-    const ids: number[][] = members.map(() => [])
-    const logprobs: number[][] = members.map(() => [])
-    for await (const step of decode(core, prompts, members, options, STEPS_BETWEEN_READS)) {
-      for (let row = 0; row < count; row++) {
-        ids[row]?.push(...(step.ids[row] as number[]))
-        logprobs[row]?.push(...(step.logprobs[row] as number[]))
-      }
-      options.onProgress?.(piece * tokens + step.done, pieces.length * tokens)
-    }
-    for (const [row, own] of ids.entries()) {
-      const ended = own.length > 0 && endIds.includes(own.at(-1) as number)
-      completions.push({ ids: own, logprobs: options.logprobs ? logprobs[row] : undefined, stopped: ended ? "end" : "length" })
-    }
+    const onStep = (done: number): void => options.onProgress?.(piece * tokens + done, pieces.length * tokens)
+    completions.push(...(await completeTogether(core, prompts, members, options, onStep)))
   }
   return completions
+}
+
+/**
+ * Continues the prompts `members` of a list as one batch.
+ * @param outputs Where to keep what the head got for every new token, f32 [tokens, members, pad8(hidden)].
+ */
+export async function completeTogether(
+  core: Core,
+  prompts: readonly (readonly number[])[],
+  members: readonly number[],
+  options: GenerationOptions,
+  onStep: (done: number) => void,
+  outputs?: GpuBuffer,
+): Promise<Completion[]> {
+  const { endIds } = withDefaults(options)
+  const ids: number[][] = members.map(() => [])
+  const logprobs: number[][] = members.map(() => [])
+  for await (const step of decode(core, prompts, members, options, STEPS_BETWEEN_READS, outputs)) {
+    for (let row = 0; row < members.length; row++) {
+      ids[row]?.push(...(step.ids[row] as number[]))
+      logprobs[row]?.push(...(step.logprobs[row] as number[]))
+    }
+    onStep(step.done)
+  }
+  return ids.map((own, row) => {
+    const ended = own.length > 0 && endIds.includes(own.at(-1) as number)
+    return { ids: own, logprobs: options.logprobs ? logprobs[row] : undefined, stopped: ended ? "end" : "length" }
+  })
 }
 
 /** Continues the prompts `members` of a list as one batch and yields what is new after every `interval` steps. */
@@ -94,6 +110,7 @@ export async function* decode(
   members: readonly number[],
   options: GenerationOptions,
   interval: number,
+  outputs?: GpuBuffer,
 ): AsyncGenerator<Step, void, undefined> {
   const settings = withDefaults(options)
   if (settings.tokens === 0 || members.length === 0) return
@@ -113,7 +130,7 @@ export async function* decode(
   let read = 0
   for (let step = 0; step < settings.tokens && ended.includes(false); step++) {
     settings.signal?.throwIfAborted()
-    await runStep(core, group, state, settings, step)
+    await runStep(core, group, state, settings, step, outputs)
     if ((step + 1) % interval !== 0 && step + 1 < settings.tokens) continue
     const news = await state.read(read, step + 1)
     if (news.ids.some((ids) => ids.includes(NOT_A_NUMBER))) await core.blameNotFinite(`generating token ${read + 1}`)
@@ -247,7 +264,14 @@ async function prefill(core: Core, group: RowGroup, state: DecodingState): Promi
 }
 
 /** One step of all rows: the forward pass over the tokens chosen last (the prompts have run already), logits, and the choice. */
-async function runStep(core: Core, group: RowGroup, state: DecodingState, settings: Settings, step: number): Promise<void> {
+async function runStep(
+  core: Core,
+  group: RowGroup,
+  state: DecodingState,
+  settings: Settings,
+  step: number,
+  outputs: GpuBuffer | undefined,
+): Promise<void> {
   const { config, weights, kernels, device } = core
   const { members, cache, steering, edits, depth } = group
   const { rows, ids, positions, seen, seeds, history, scores, allScores } = state
@@ -276,7 +300,10 @@ async function runStep(core: Core, group: RowGroup, state: DecodingState, settin
   const recorder = new Recorder(device, `generating token ${step + 1}`)
   const waiting = step > 0 ? drive(recorder, pass, forward(recorder, pass)) : undefined
   if (waiting) await waiting
-  unembed(recorder, pass, step > 0 ? output(pass) : state.lastOutput, rows)
+  const last = step > 0 ? output(pass) : state.lastOutput
+  const rowsBytes = rows * pad8(config.hiddenSize) * 4
+  if (outputs) recorder.copy(last, outputs, rowsBytes, 0, step * rowsBytes)
+  unembed(recorder, pass, last, rows)
   const { penalty, temperature, topP } = settings
   const choice = { rows, step, historyStride: settings.tokens, penalty }
   if (temperature === 0) recorder.run(kernels.choose, [logits, seen, ids, positions, history], choice)

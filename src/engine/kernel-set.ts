@@ -2,6 +2,7 @@ import { attention } from "../kernels/attention.ts"
 import { attentionMix } from "../kernels/attention-mix.ts"
 import { attentionPattern } from "../kernels/attention-pattern.ts"
 import { choose } from "../kernels/choose.ts"
+import { divergence } from "../kernels/divergence.ts"
 import { edit } from "../kernels/edit.ts"
 import { embed } from "../kernels/embed.ts"
 import { gather } from "../kernels/gather.ts"
@@ -39,6 +40,7 @@ export class KernelSet {
   readonly choose: ReturnType<typeof choose>
   readonly sample: ReturnType<typeof sample>
   readonly logProbs: ReturnType<typeof logProbs>
+  readonly divergence: ReturnType<typeof divergence>
   readonly #config: LlamaConfig
   readonly #shapes: KernelShapes
   readonly #made = new Map<string, unknown>()
@@ -63,6 +65,7 @@ export class KernelSet {
     this.choose = choose({ vocab: vocabSize, lanes: shapes.vocabularyLanes })
     this.sample = sample({ vocab: vocabSize, lanes: shapes.vocabularyLanes })
     this.logProbs = logProbs({ vocab: vocabSize, lanes: shapes.vocabularyLanes })
+    this.divergence = divergence({ vocab: vocabSize, lanes: shapes.vocabularyLanes })
   }
 
   /** Copies rows of `width` floats. */

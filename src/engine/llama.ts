@@ -144,15 +144,16 @@ export function output({ workspace, edits }: Pick<Pass, "workspace" | "edits">):
   return edits?.has(FINAL) ? workspace.buffers.normed : workspace.buffers.residual
 }
 
-/** The logits [count, pad8(vocab)], in `workspace.logits`, of `count` rows of {@link output}. */
+/** The logits [count, pad8(vocab)], in `into` or `workspace.logits`, of `count` rows of {@link output}. */
 export function unembed(
   recorder: Recorder,
   pass: Pick<Pass, "config" | "weights" | "kernels" | "workspace" | "edits">,
   from: GpuBuffer,
   count: number,
+  into: GpuBuffer = pass.workspace.buffers.logits,
 ): void {
   const { config, weights, kernels, workspace, edits } = pass
-  const { selectedNormed, logits } = workspace.buffers
+  const { selectedNormed } = workspace.buffers
   if (edits?.has(FINAL)) {
     const stride = pad8(config.hiddenSize)
     const { rows, positions } = workspace.buffers
@@ -171,7 +172,7 @@ export function unembed(
   } else {
     recorder.run(kernels.norm, [from, weights.finalNorm, selectedNormed], { tokens: count })
   }
-  kernels.multiply(recorder, selectedNormed, weights.head, logits, count)
+  kernels.multiply(recorder, selectedNormed, weights.head, into, count)
 }
 
 /** (cos, sin) f32 [positions, headDim / 2, 2] of the rotary embedding, computed in float64. */

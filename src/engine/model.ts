@@ -5,6 +5,7 @@ import { Core } from "./core.ts"
 import type { Device } from "./device.ts"
 import { InputError } from "./errors.ts"
 import { type Completion, type GenerationOptions, complete, decode } from "./generate.ts"
+import { completeAndJudge, type JudgedCompletion } from "./judge.ts"
 import { type MemoryPlan, planMemory } from "./memory.ts"
 import { run, type RunOptions, type RunResult, unembedRows } from "./run.ts"
 import { score, type ScoreOptions, type Sequence, type TokenScores } from "./score.ts"
@@ -124,6 +125,19 @@ export class Model implements Disposable {
   async complete(prompts: readonly Prompt[], options: GenerationOptions = {}): Promise<Completion[]> {
     const settings = this.#checked(options)
     return complete(
+      this.#core,
+      prompts.map((prompt) => this.encode(prompt, settings.tokens)),
+      settings,
+    )
+  }
+
+  /**
+   * Continues prompts as one batch, steered, and scores every completion with and without steering: what a search for the
+   * redline is made of.
+   */
+  async judge(prompts: readonly Prompt[], options: GenerationOptions = {}): Promise<JudgedCompletion[]> {
+    const settings = this.#checked(options)
+    return completeAndJudge(
       this.#core,
       prompts.map((prompt) => this.encode(prompt, settings.tokens)),
       settings,

@@ -1,4 +1,6 @@
+import { pad8 } from "../kernels/kernel.ts"
 import type { Core } from "./core.ts"
+import type { GpuBuffer } from "./device.ts"
 import { drive } from "./drive.ts"
 import { type Edit, EditSet } from "./edits.ts"
 import { forward, output, unembed } from "./llama.ts"
@@ -45,13 +47,8 @@ export async function score(core: Core, sequences: readonly Sequence[], options:
   const { steering = [], signal } = options
   await eachGroup(core, inputs, { steering, signal, edits }, async (group) => {
     const members = group.members.map((member) => sequences[member] as Sequence)
-    const values = await scoreGroup(core, group, members)
-    let at = 0
-    for (const [i, { ids, from }] of members.entries()) {
-      const count = Math.max(0, ids.length - from)
-      scores[group.members[i] as number] = tokenScores(values.subarray(at * 4, (at + count) * 4))
-      at += count
-    }
+    const { own } = await scoreGroup(core, group, members)
+    for (const [i, values] of bySequence(members, own, 4).entries()) scores[group.members[i] as number] = tokenScores(values)
     done += members.length
     options.onProgress?.(done, sequences.length)
   })
@@ -60,18 +57,43 @@ export async function score(core: Core, sequences: readonly Sequence[], options:
   return scores
 }
 
-/** Four numbers a scored token, as the kernel leaves them, sequence by sequence. */
-async function scoreGroup(core: Core, group: RowGroup, members: readonly Sequence[]): Promise<Float32Array> {
-  const { device, kernels, limits } = core
+/** Another model state's outputs to score beside: f32 [any, pad8(hidden)], and the row of each scored token in them. */
+export interface Beside {
+  readonly outputs: GpuBuffer
+  readonly rows: readonly number[]
+}
+
+/** What {@link scoreGroup} gives, token by token and sequence by sequence. */
+export interface GroupScores {
+  /** Four numbers a token, as the kernel leaves them. */
+  readonly own: Float32Array
+  /** The same of the other outputs, and the divergence of their predictions from the own ones, one number a token. */
+  readonly beside: Float32Array
+  readonly divergences: Float32Array
+}
+
+/** Scores a group's sequences, and beside them what other outputs predicted at the same places. */
+export async function scoreGroup(
+  core: Core,
+  group: RowGroup,
+  members: readonly Sequence[],
+  beside?: Beside,
+): Promise<GroupScores> {
+  const { device, kernels, limits, config } = core
   const targets = members.flatMap(({ ids, from }) => ids.slice(from))
-  if (targets.length === 0) return new Float32Array(0)
+  const none = new Float32Array(0)
+  if (targets.length === 0) return { own: none, beside: none, divergences: none }
   // The token at a place predicts the next: place from - 1 is the first wanted one.
   const wanted = group.list.positions.map(
     (position, i) => position + 1 >= (members[group.list.rows[i] as number] as Sequence).from,
   )
-  using targetBuffer = device.upload("targets", Uint32Array.from(targets))
-  using scoreBuffer = device.createBuffer("scores", targets.length * 16)
   const logitRows = Math.min(limits.logits, targets.length)
+  using targetBuffer = device.upload("targets", Uint32Array.from(targets))
+  using own = device.createBuffer("scores", targets.length * 16)
+  using other = device.createBuffer("scores beside", targets.length * (beside ? 16 : 0))
+  using divergences = device.createBuffer("divergences", targets.length * (beside ? 4 : 0))
+  using otherLogits = device.createBuffer("logits beside", beside ? logitRows * pad8(config.vocabSize) * 4 : 0)
+  using otherRows = device.upload("rows beside", Uint32Array.from(beside?.rows ?? []))
   let offset = 0
   for (const piece of cut(group.list.ids.length, limits.tokens)) {
     const places = range(piece.count).filter((i) => wanted[piece.first + i])
@@ -85,18 +107,39 @@ async function scoreGroup(core: Core, group: RowGroup, members: readonly Sequenc
       recorder.copy(index, selection, count * 4, first * 4)
       recorder.run(kernels.gather, [output(pass), selection, selected], { count })
       unembed(recorder, pass, selected, count)
-      recorder.run(kernels.logProbs, [logits, targetBuffer, scoreBuffer], { count, offset })
+      recorder.run(kernels.logProbs, [logits, targetBuffer, own], { count, offset })
+      if (beside) {
+        recorder.copy(otherRows, selection, count * 4, offset * 4)
+        recorder.run(kernels.gather, [beside.outputs, selection, selected], { count })
+        unembed(recorder, pass, selected, count, otherLogits)
+        recorder.run(kernels.logProbs, [otherLogits, targetBuffer, other], { count, offset })
+        recorder.run(kernels.divergence, [logits, otherLogits, own, other, divergences], { count, offset })
+      }
       offset += count
     }
     recorder.submit()
     await device.settled()
   }
-  return new Float32Array(await device.read(scoreBuffer, targets.length * 16))
+  const read = async (buffer: GpuBuffer, floats: number): Promise<Float32Array> =>
+    new Float32Array(await device.read(buffer, targets.length * floats * 4))
+  if (!beside) return { own: await read(own, 4), beside: none, divergences: none }
+  return { own: await read(own, 4), beside: await read(other, 4), divergences: await read(divergences, 1) }
+}
+
+/** Cuts values of all scored tokens, `each` a token, into those of each sequence. */
+export function bySequence(members: readonly Sequence[], values: Float32Array, each: number): Float32Array[] {
+  let at = 0
+  return members.map(({ ids, from }) => {
+    const count = Math.max(0, ids.length - from)
+    at += count
+    return values.subarray((at - count) * each, at * each)
+  })
 }
 
 const range = (count: number): number[] => Array.from({ length: count }, (_, i) => i)
 
-function tokenScores(values: Float32Array): TokenScores {
+/** The columns of a sequence's values. */
+export function tokenScores(values: Float32Array): TokenScores {
   const column = (c: number): Float64Array =>
     Float64Array.from({ length: values.length / 4 }, (_, i) => values[i * 4 + c] as number)
   return { logprobs: column(0), vocabMeans: column(1), entropies: column(2) }
