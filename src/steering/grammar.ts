@@ -1,7 +1,7 @@
 import { z } from "zod"
 import { InputError } from "../engine/errors.ts"
 import { checkShape, parseJson, show } from "../engine/json.ts"
-import { byFirstCharacter, canBegin, TemplateReader, writes, type Template } from "./templates.ts"
+import { byFirstCharacter, canBegin, candidates, TemplateReader, writes, type Choice, type Template } from "./templates.ts"
 
 /** How much of a completion the grammar could have written. */
 export interface Judgement {
@@ -40,17 +40,12 @@ const shape = z.object(
 )
 type GrammarFile = z.output<typeof shape>
 
-interface Entry {
-  readonly group: string
-  readonly template: Template
-}
-
-type Index = ReadonlyMap<string, readonly Entry[]>
+const CODE_GROUP = "code"
 
 /** The slot of the names that may stand before a sentence: «Anna: Really?». */
 const NAME_SLOT = "N"
 
-// The language that the model learned keeps this capital after an opener, and the file does not say so: «Well, The Milky Way glows.»
+// Keeps its capital after an opener («Well, The Milky Way glows.»), which keep_capital cannot say of a second word.
 const KEPT_START = "The Milky"
 
 /**
@@ -58,8 +53,9 @@ const KEPT_START = "The Milky"
  * could have written, and so where a steered model's babble begins. It agrees with scripts/tiny-talk/coherence.py.
  */
 export class Grammar {
-  readonly #sentences: Index
-  readonly #codeLines: Index
+  readonly #sentences: Choice
+  readonly #codeLines: Choice
+  readonly #groups: ReadonlyMap<Template, string>
   readonly #speakers: readonly string[]
   readonly #openers: readonly string[]
   readonly #keepCapital: ReadonlySet<string>
@@ -68,12 +64,12 @@ export class Grammar {
 
   private constructor(file: GrammarFile, where: string) {
     const reader = new TemplateReader(file.lexicon)
-    const entries = Object.entries(file.groups).flatMap(([group, sources]) =>
-      readAll(reader, sources, group, `${where}, groups.${group}`),
-    )
-    this.#sentences = byFirstCharacter(entries, (entry) => entry.template)
-    const lines = readAll(reader, file.code_lines, "code", `${where}, code_lines`)
-    this.#codeLines = byFirstCharacter(lines, (entry) => entry.template)
+    const readAll = (sources: readonly string[], field: string): Template[] =>
+      sources.map((source, index) => reader.read(source, `${where}, ${field}.${index}`))
+    const sentences = Object.entries(file.groups).map(([group, sources]) => [group, readAll(sources, `groups.${group}`)] as const)
+    this.#sentences = byFirstCharacter(sentences.flatMap(([, templates]) => templates))
+    this.#codeLines = byFirstCharacter(readAll(file.code_lines, "code_lines"))
+    this.#groups = new Map(sentences.flatMap(([group, templates]) => templates.map((template) => [template, group] as const)))
     this.#speakers = (file.lexicon[NAME_SLOT] ?? []).map((name) => `${name}: `)
     this.#openers = file.openers.map((opener) => `${opener}, `)
     this.#keepCapital = new Set(file.keep_capital)
@@ -132,10 +128,10 @@ export class Grammar {
     const { plain, opened } = this.#readings(sentence)
     const readings = [...plain, ...opened.filter((rest) => this.#isCasedAfterOpener(rest)).map(capitalised)]
     for (const reading of readings) {
-      const entry = startingLike(reading, this.#sentences).find(({ template }) => writes(template, reading))
-      if (entry !== undefined) return entry.group
+      const template = candidates(this.#sentences, reading).find((candidate) => writes(candidate, reading))
+      if (template !== undefined) return this.#groups.get(template)
     }
-    return startingLike(sentence, this.#codeLines).find(({ template }) => writes(template, sentence))?.group
+    return candidates(this.#codeLines, sentence).some((line) => writes(line, sentence)) ? CODE_GROUP : undefined
   }
 
   /** Could `text` be the beginning of a sentence or code line? */
@@ -144,8 +140,8 @@ export class Grammar {
     return [...plain, ...opened.map(capitalised)].some(
       (reading) =>
         [...this.#openers, ...this.#speakers].some((head) => head.startsWith(reading)) ||
-        [this.#sentences, this.#codeLines].some((index) =>
-          startingLike(reading, index).some(({ template }) => canBegin(template, reading)),
+        [this.#sentences, this.#codeLines].some((choice) =>
+          candidates(choice, reading).some((template) => canBegin(template, reading)),
         ),
     )
   }
@@ -163,14 +159,6 @@ export class Grammar {
     const keeps = word === undefined || this.#keepCapital.has(word) || sentence.startsWith(KEPT_START)
     return rest === (keeps ? sentence : sentence.charAt(0).toLowerCase() + sentence.slice(1))
   }
-}
-
-function readAll(reader: TemplateReader, sources: readonly string[], group: string, where: string): Entry[] {
-  return sources.map((source, index) => ({ group, template: reader.read(source, `${where}.${index}`) }))
-}
-
-function startingLike(text: string, index: Index): readonly Entry[] {
-  return index.get(text.charAt(0)) ?? []
 }
 
 /** What follows the first of `heads` that begins `text`; nothing when none does. */

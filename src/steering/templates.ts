@@ -4,26 +4,17 @@ import { InputError } from "../engine/errors.ts"
 export type Template = readonly Part[]
 type Part = string | Choice
 
-/** The wordings by their first character, so that few of the hundreds of fillers are tried. */
-type Choice = ReadonlyMap<string, readonly Template[]>
+/** Wordings by the characters that they can begin with, so that few of many are tried. */
+export type Choice = ReadonlyMap<string, readonly Template[]>
 
-/**
- * Templates read `a {slot} [one|other {slot}]`: any filler of the slot, one of the wordings in brackets.
- */
+/** Reads templates written as `a {slot} [one|other {slot}]`: any filler of the slot, one of the wordings in brackets. */
 export class TemplateReader {
   readonly #fillers: ReadonlyMap<string, Choice>
 
   /** @param lexicon the fillers of each slot */
   constructor(lexicon: Readonly<Record<string, readonly string[]>>) {
-    this.#fillers = new Map(
-      Object.entries(lexicon).map(([slot, words]) => [
-        slot,
-        byFirstCharacter(
-          words.map((word) => [word]),
-          (word) => word,
-        ),
-      ]),
-    )
+    const fillersOf = (words: readonly string[]): Choice => byFirstCharacter(words.map((word) => [word]))
+    this.#fillers = new Map(Object.entries(lexicon).map(([slot, words]) => [slot, fillersOf(words)]))
   }
 
   /** @throws InputError for a slot without fillers, or where there is nothing to write */
@@ -47,23 +38,27 @@ export class TemplateReader {
   }
 
   #choice(wordings: string, where: string): Choice {
-    const templates = wordings.split("|").map((wording) => this.read(wording, where))
-    return byFirstCharacter(templates, (template) => template)
+    return byFirstCharacter(wordings.split("|").map((wording) => this.read(wording, where)))
   }
 }
 
-/** The items under each character that their templates can begin with, in their order. */
-export function byFirstCharacter<T>(items: readonly T[], templateOf: (item: T) => Template): Map<string, T[]> {
-  const index = new Map<string, T[]>()
-  for (const item of items) {
-    const first = templateOf(item)[0]
+/** The templates under each character that they can begin with, in their order. */
+export function byFirstCharacter(templates: readonly Template[]): Choice {
+  const index = new Map<string, Template[]>()
+  for (const template of templates) {
+    const first = template[0]
     for (const character of typeof first === "string" ? first.charAt(0) : (first?.keys() ?? [])) {
       const same = index.get(character)
-      if (same === undefined) index.set(character, [item])
-      else same.push(item)
+      if (same === undefined) index.set(character, [template])
+      else same.push(template)
     }
   }
   return index
+}
+
+/** The templates that can begin with the first character of what stands in `text` at `at`. */
+export function candidates(choice: Choice, text: string, at = 0): readonly Template[] {
+  return choice.get(text.charAt(at)) ?? []
 }
 
 /** Can `template` write exactly `text`? */
@@ -95,7 +90,7 @@ function reach(template: Template, text: string, start: number): Reach {
         if (text.startsWith(part, at)) ends.add(at + part.length)
         else ranOut ||= part.startsWith(text.slice(at))
       } else {
-        for (const wording of part.get(text.charAt(at)) ?? []) {
+        for (const wording of candidates(part, text, at)) {
           const inner = reach(wording, text, at)
           for (const end of inner.ends) ends.add(end)
           ranOut ||= inner.ranOut
