@@ -21,8 +21,9 @@ export function cardOf(facts: TrainingFacts, reports: readonly LayerReport[]): s
   const passes = (settings.steps * settings.batch) / facts.tokens
   return `# tiny-talk-sae
 
-Small sparse autoencoders of the embedded model's residual stream, after layers ${layers} (counted from 0), in EleutherAI's layout. They
-are here so that everything Redline does with autoencoders runs and is tested at once, without a download.
+Small sparse autoencoders of the embedded model's residual stream, after layers ${layers} (counted from 0), in
+EleutherAI's layout. They are here so that everything Redline does with autoencoders runs and is tested at once, without a
+download.
 
 ## What they are
 
@@ -32,24 +33,26 @@ are here so that everything Redline does with autoencoders runs and is tested at
 
 ## Data
 
-Residuals at ${facts.tokens} tokens: ${facts.ownTexts} texts that tiny-talk wrote itself (96 tokens at most, temperature 0.8, from an empty prompt) and ${facts.pairTexts}
-texts of its files of pairs. The first token of each text is left out: its residual is the same in all texts and several times as
-long as the others, so do not read anything into the features of a first token (Redline leaves it out by default). Held out: ${facts.heldOutTexts} texts, ${facts.heldOutTokens} tokens, that
-tiny-talk wrote with other seeds.
+Residuals at ${facts.tokens} tokens: ${facts.ownTexts} texts that tiny-talk wrote itself (96 tokens at most, temperature 0.8, from
+an empty prompt) and ${facts.pairTexts} texts of its files of pairs. The first token of each text is left out: its residual is the
+same in all texts and several times as long as the others, so do not read anything into the features of a first token
+(Redline leaves it out by default). Held out: ${facts.heldOutTexts} texts, ${facts.heldOutTokens} tokens, that tiny-talk wrote with
+other seeds.
 
 ## Training
 
-Pure TypeScript on the CPU (\`scripts/train-sae.ts\`): ${settings.steps} steps of ${settings.batch} random tokens (${passes.toFixed(1)} passes over the data), Adam with a peak rate of
-${settings.rate}, on the squared error. As in EleutherAI's sparsify the encoder starts as the decoder's transpose, b_dec as the mean, and the
-decoder's rows keep length 1. In the first 60 % of the steps a feature that no token has used for 40 steps starts anew along the
-error of a badly described token. To make the files and this card anew, in about ten minutes on two busy cores:
+Pure TypeScript on the CPU (\`scripts/train-sae.ts\`): ${settings.steps} steps of ${settings.batch} random tokens
+(${passes.toFixed(1)} passes over the data), Adam with a peak rate of ${settings.rate}, on the squared error. As in EleutherAI's
+sparsify the encoder starts as the decoder's transpose, b_dec as the mean, and the decoder's rows keep length 1. In the first
+60 % of the steps a feature that no token has used for 40 steps starts anew along the error of a badly described token. To
+make the files and this card anew, in about ten minutes on two busy cores:
 
     node scripts/run.mjs scripts/train-sae.ts
 
 ## Quality
 
-The fraction of variance unexplained (squared error over the squared distance from the mean; lower is better), of held-out text but
-for the third column. Each is lowest at its own layer: files whose numbers were off by one would be seen.
+The fraction of variance unexplained (squared error over the squared distance from the mean; lower is better), of held-out
+text but for the fourth column. Each is lowest at its own layer: files whose numbers were off by one would be seen.
 
 ${table(
   ["autoencoder of", "the layer before", "its layer", "its layer, text of the training", "the layer after", "dead features"],
@@ -70,9 +73,9 @@ Dead are those that no token of the training's text uses.
 
 ## What some features seem to mean
 
-Features that are strong, used at less than 5 % of the held-out tokens, and strongest at different tokens. "Strongest at" shows the
-held-out tokens (bold) with the highest activations, "promotes" the tokens whose logits the feature's direction alone raises most.
-Read them as hints: nobody has tested them.
+Features that are strong, used at less than 5 % of the held-out tokens, and strongest at different tokens. "Strongest at"
+shows the held-out tokens (bold) with the highest activations, "promotes" the tokens whose logits the feature's direction
+alone raises most. Read them as hints: nobody has tested them.
 
 ${reports.map(({ layer, features }) => `### Layer ${layer}\n\n${featureTable(features)}`).join("\n\n")}
 

@@ -137,8 +137,8 @@ export class Sae implements Disposable {
   }
 
   /**
-   * The share of the rows' variance that the reconstruction misses, EleutherAI's training loss: the squared error over the squared
-   * distance from the rows' mean. 0 is perfect, 1 no better than the mean; rows of another layer give more.
+   * The share of the rows' variance that the reconstruction misses, EleutherAI's training loss: the squared error over the
+   * squared distance from the rows' mean. 0 is perfect, 1 no better than the mean; rows of another layer give more.
    * @throws InputError for rows that do not differ, are of another width or not finite.
    */
   async fractionOfVarianceUnexplained(rows: Float32Array, options: SaeOptions = {}): Promise<number> {
@@ -283,7 +283,7 @@ function padded(rows: Float32Array, width: number, first: number, count: number)
   return out
 }
 
-/** A copy of a code whose rows' entries lie in the order that `compare` gives their places; of equal ones the first stay first. */
+/** A copy of a code, each row's entries in the order that `compare` gives their places; of equal ones the first stay first. */
 function sorted(code: SparseCode, compare: (a: number, b: number) => number): SparseCode {
   const { rows, k } = code
   const order = Uint32Array.from(code.indices.keys())

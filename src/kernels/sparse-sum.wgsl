@@ -1,4 +1,4 @@
-// out[t] += the sum over i of values[t, i] * weights[indices[t, i] - firstRow], for the indices that are in this chunk of the weights.
+// out[t] += the sum over i of values[t, i] * weights[indices[t, i] - firstRow], for the indices in this chunk of the weights.
 // A lane takes eight columns.
 struct Parameters {
   k: u32,
