@@ -27,8 +27,8 @@ const REVIVE_UNTIL = 0.6
 
 /**
  * Trains a TopK autoencoder on rows [count, width] by Adam on the squared error, as EleutherAI's sparsify does: the encoder
- * starts as the transpose of the decoder, b_dec as the mean, and the decoder's rows keep length 1. A dead feature starts anew along the
- * error of a row that is described badly.
+ * starts as the transpose of the decoder, b_dec as the mean, and the decoder's rows keep length 1. A dead feature starts anew
+ * along the error of a row that is described badly.
  */
 export function trainSae(
   rows: Float32Array,
