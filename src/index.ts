@@ -26,6 +26,16 @@ export {
   type SafetensorsFile,
   type TensorEntry,
 } from "./engine/safetensors.ts"
+export { type LoadSaeOptions, Sae, type SaeOptions, type SparseCode } from "./engine/sae.ts"
+export {
+  type FeatureOptions,
+  type FeatureUse,
+  fractionUnexplainedPerLayer,
+  type TopFeature,
+  topFeatures,
+  type TopFeatures,
+} from "./engine/sae-features.ts"
+export { openSae, type SaeConfig, type SaeFiles } from "./engine/sae-files.ts"
 export type { ScoreOptions, Sequence, TokenScores } from "./engine/score.ts"
 export type { Directions, Steering, SteeringPositions, SteeringWay } from "./engine/steer.ts"
 export type { Tensor } from "./engine/tensor.ts"
@@ -34,6 +44,7 @@ export type { LoadOptions, LoadProgress } from "./engine/weights.ts"
 export { add, combine, divide, negate, scale, subtract, warningsAmong, type WeightedVector } from "./steering/algebra.ts"
 export { type Coefficients, parseCoefficients } from "./steering/coefficients.ts"
 export { type Crossing, findCrossing } from "./steering/crossing.ts"
+export { pairsFromPrompts, pairsFromTemplate, type PromptPairsOptions, type TemplateOptions } from "./steering/datasets.ts"
 export {
   type CurvePoint,
   type FindOptions,
@@ -43,9 +54,20 @@ export {
   type FoundRedline,
   type ScoredCompletion,
 } from "./steering/find.ts"
+export { type LensToken, type VectorTokens, vectorTokens } from "./steering/lens.ts"
 export { type Metric, type MetricName, metrics, type Metrics } from "./steering/metrics.ts"
 export { type Pair, parsePairs } from "./steering/pairs.ts"
+export {
+  type LayerQuality,
+  type QualityOptions,
+  type QualityProgress,
+  type VectorQuality,
+  vectorQuality,
+} from "./steering/quality.ts"
+export { featureVector, type SaeTrainingOptions, type SaeTrainingProgress, trainSaeVector } from "./steering/sae-vector.ts"
 export { type Evaluate, type Evaluation, searchCoefficients, type SearchOptions, type SearchResult } from "./steering/search.ts"
-export { type TrainingMethod, type TrainingOptions, trainVector } from "./steering/train.ts"
+export { suffixes } from "./steering/suffixes.ts"
+export { suggestLayers } from "./steering/suggest.ts"
+export { type TrainingMethod, trainingMethods, type TrainingOptions, type TrainingProgress, trainVector } from "./steering/train.ts"
 export { encodeVector, readVector, type VectorFormat, vectorFormat } from "./steering/vector-file.ts"
 export { SteeringVector, type VectorMetadata } from "./steering/vector.ts"

@@ -1,4 +1,4 @@
-import { type Options, type OptionTable } from "./options.ts"
+import type { OperandSpec, Options, OptionTable } from "./options.ts"
 import type { Terminal } from "./terminal.ts"
 
 /** What a command runs with. */
@@ -11,6 +11,7 @@ export interface Context {
 
 /** A command of `redline`. */
 export interface Command {
+  /** A word, or two where commands belong together, such as `vector show`. */
   readonly name: string
   /** One line for the list of commands. */
   readonly summary: string
@@ -19,6 +20,8 @@ export interface Command {
   readonly examples: readonly string[]
   /** Its own options; those of {@link commonOptions} are added. */
   readonly options: OptionTable
+  /** The arguments without dashes that it takes; none unless told. */
+  readonly operands?: OperandSpec
   readonly run: (context: Context) => Promise<void>
 }
 

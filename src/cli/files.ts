@@ -1,6 +1,6 @@
 import { stat } from "node:fs/promises"
 import { dirname, join, resolve } from "node:path"
-import { InputError } from "../index.ts"
+import { InputError, type VectorFormat } from "../index.ts"
 import { assertWritable, fileSource } from "../node.ts"
 
 /** A UTF-8 file's text. @throws InputError when it cannot be read or is not UTF-8. */
@@ -36,10 +36,11 @@ export async function assertFolderWritable(path: string): Promise<void> {
   await assertWritable(join(path, ".redline"))
 }
 
-/** The path that --out names. @throws InputError when it has another extension or cannot be written. */
-export async function checkedOut(path: string): Promise<string> {
-  if (!path.endsWith(".safetensors")) {
-    throw new InputError({ where: `--out ${path}`, expected: "a name that ends in .safetensors", found: "another" })
+/** The path that --out names. @throws InputError when it is of none of these formats or cannot be written. */
+export async function checkedOut(path: string, formats: readonly VectorFormat[]): Promise<string> {
+  if (!formats.some((format) => path.toLowerCase().endsWith(`.${format}`))) {
+    const expected = `a name that ends in ${formats.map((format) => `.${format}`).join(" or ")}`
+    throw new InputError({ where: `--out ${path}`, expected, found: "another" })
   }
   await assertWritable(path)
   return path

@@ -6,28 +6,22 @@ import {
   InputError,
   type MetricName,
   metrics,
+  type Model,
   parseCoefficients,
   type SteeringVector,
+  trainVector,
 } from "../index.ts"
 import { embeddedModel, makeFolder, writeFileAtomic } from "../node.ts"
 import type { Command, Context } from "./command.ts"
 import { assertFolderWritable } from "./files.ts"
 import { allTexts, conclusion, curveTable, settingsLine } from "./find-report.ts"
+import { checkLayers, layersOption, middleThird } from "./layers.ts"
 import { count, type Options, positive, quote } from "./options.ts"
+import { checkPairs, pairsOptions, type PairsSource, readPair, readPairsFile } from "./pairs.ts"
 import { readPrompts, sharedPrefix } from "./prompts.ts"
 import { adapterName, shortPath, describeModel, modelName, openSession, type Session } from "./session.ts"
-import {
-  checkLayers,
-  checkPairs,
-  describeVector,
-  layersOption,
-  pairsOptions,
-  type PairsSource,
-  readPairs,
-  readVector,
-  trainFrom,
-} from "./steering.ts"
-import { ranges, toJson, wrap } from "./text.ts"
+import { counted, ranges, toJson, wrap } from "./text.ts"
+import { checkVector, describeVector, type FileVector, noteVectors, readVectorFile } from "./vectors.ts"
 
 const metricNames = Object.keys(metrics) as MetricName[]
 
@@ -35,7 +29,7 @@ export const find: Command = {
   name: "find",
   summary: "find the largest coefficient of a steering vector at which the model still makes sense",
   options: {
-    "vector": { value: "FILE", help: "a steering vector (.safetensors)" },
+    "vector": { value: "FILE", help: "a steering vector (.safetensors or .gguf)" },
     ...pairsOptions,
     "layers": {
       value: "LAYERS",
@@ -77,7 +71,7 @@ export const find: Command = {
 }
 
 interface Request {
-  readonly vector: SteeringVector | undefined
+  readonly vector: FileVector | undefined
   readonly source: PairsSource | undefined
   readonly prompts: readonly string[]
   readonly settings: FindSettings
@@ -90,17 +84,18 @@ async function run(context: Context): Promise<void> {
   const { terminal, signal } = context
   const started = performance.now()
   using session = await openSession({ ...context, options }, (config) => {
-    if (request.vector) request.vector.checkAgainst(config)
-    else checkLayers(options, config)
+    if (request.vector) checkVector(request.vector, config)
+    else checkLayers(layersOption(options) ?? [], config)
   })
   const { model } = session
   for (const prompt of request.prompts) model.encode(prompt, request.settings.tokens)
   if (request.source) checkPairs(model, request.source)
   session.announce()
+  if (request.vector) noteVectors([request.vector], model, terminal)
 
   const loaded = performance.now()
-  const vector = request.vector ?? (await trainFrom(model, request.source as PairsSource, { ...context, options }))
-  const trained = performance.now()
+  const vector = request.vector?.vector ?? (await trainedOn(model, request.source as PairsSource, { ...context, options }))
+  const vectorKnown = performance.now()
   terminal.progress("searching")
   const found = await findRedline(model, vector, {
     ...request.settings,
@@ -114,8 +109,8 @@ async function run(context: Context): Promise<void> {
   const ended = performance.now()
   const seconds = {
     load: session.seconds,
-    train: (trained - loaded) / 1000,
-    search: (ended - trained) / 1000,
+    train: (vectorKnown - loaded) / 1000,
+    search: (ended - vectorKnown) / 1000,
     total: (ended - started) / 1000,
   }
 
@@ -147,14 +142,25 @@ async function readRequest(options: Options): Promise<Request> {
     metric: metricOption(options),
   }
   const file = options.text("vector")
-  const stored = file === undefined ? undefined : await readVector(file)
-  const vector = stored && layers ? stored.select(layers) : stored
-  const pairs = await readPairs(options)
+  const vector = file === undefined ? undefined : await readVectorFile(file, layers)
+  const pairsFile = options.text("pairs")
+  const pairs = pairsFile === undefined ? readPair(options) : await readPairsFile(pairsFile)
   const prompts = await readPrompts(options)
   if (prompts.length === 0) prompts.push(sharedPrefix(pairs?.pairs ?? []))
   const out = options.text("out")
   if (out !== undefined) await assertFolderWritable(out)
   return { vector, source: pairs, prompts, settings, out }
+}
+
+/** A vector by the mean, with progress, at the layers that --layers names or at {@link middleThird}. */
+function trainedOn(model: Model, { pairs, from }: PairsSource, { options, terminal, signal }: Context): Promise<SteeringVector> {
+  terminal.progress(`training on ${counted(pairs.length, "pair")}`)
+  return trainVector(model, pairs, {
+    layers: layersOption(options) ?? middleThird(model.config.layers),
+    createdFrom: from,
+    signal,
+    onProgress: ({ done, total }) => terminal.progress(`training ${done} of ${counted(total, "pair")}`),
+  })
 }
 
 function metricOption(options: Options): MetricName {

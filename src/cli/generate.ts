@@ -2,8 +2,9 @@ import type { Command, Context } from "./command.ts"
 import { anyNumber, count, positive } from "./options.ts"
 import { promptOf, promptOptions } from "./prompts.ts"
 import { openSession } from "./session.ts"
-import { checkSteering, readSteering, steeringOptions } from "./steering.ts"
+import { checkSteering, readSteering, steeringFor, steeringNotes, steeringOptions } from "./steering.ts"
 import { harmless } from "./text.ts"
+import { noteVectors } from "./vectors.ts"
 
 export const generate: Command = {
   name: "generate",
@@ -20,12 +21,14 @@ export const generate: Command = {
   notes: [
     "Prints the new text alone, or the new ids where the model has no tokenizer. It ends at an end-of-text or end-of-turn token or " +
       "after --tokens.",
+    ...steeringNotes,
     "JSON: { prompt, promptIds, ids, text, logprobs, stopped }: ids are the new ones alone, logprobs theirs under the model as it " +
       "generates (steered; before penalty and temperature), stopped is end or length; prompt and text are null without a tokenizer.",
   ],
   examples: [
     'redline generate --prompt "I am" --tokens 20',
-    'redline generate --prompt "I am" --vector wedding.safetensors --coefficient 0.6 --layers 3-4',
+    'redline generate --prompt "I am" --vector wedding.gguf:0.6:3-4',
+    'redline generate --prompt "I am" --vector calm.gguf:0.5:generated --vector anger.gguf:1:ablate',
   ],
   run,
 }
@@ -51,8 +54,15 @@ async function run(context: Context): Promise<void> {
   const write = (piece: string): void => {
     if (!terminal.json && piece !== "") terminal.write(terminal.interactive ? harmless(piece) : piece)
   }
-  const generation = model.generateTokens(promptIds, { ...settings, tokens, steering, logprobs: terminal.json, signal })
+  const generation = model.generateTokens(promptIds, {
+    ...settings,
+    tokens,
+    steering: steeringFor(steering, promptIds.length),
+    logprobs: terminal.json,
+    signal,
+  })
   session.announce()
+  noteVectors(steering, model, terminal)
   try {
     for await (const { id, logprob } of generation) {
       write(stream ? stream.push(id) : `${ids.length > 0 ? " " : ""}${id}`)

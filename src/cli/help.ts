@@ -10,12 +10,11 @@ const CONVENTIONS =
 
 /** The help of `redline` itself. */
 export function overallHelp(commands: readonly Command[]): string {
-  const longest = Math.max(...commands.map(({ name }) => name.length))
   return [
     "Finds the redline of a steering vector: the largest coefficient at which a language model still makes sense.",
     "",
     "Commands:",
-    ...commands.flatMap(({ name, summary }) => hang(`  redline ${name.padEnd(longest)}  `, summary)),
+    ...commandLines(commands),
     "",
     ...wrap(CONVENTIONS, WIDTH),
     "",
@@ -23,14 +22,18 @@ export function overallHelp(commands: readonly Command[]): string {
   ].join("\n")
 }
 
+/** The help of commands that belong together. */
+export function groupHelp(commands: readonly Command[]): string {
+  return ["Commands:", ...commandLines(commands), "", ...wrap(CONVENTIONS, WIDTH)].join("\n")
+}
+
 /** The help of one command. */
-export function commandHelp({ name, summary, options, notes, examples }: Command): string {
+export function commandHelp({ name, summary, options, operands, notes, examples }: Command): string {
   return [
     ...wrap(`redline ${name}: ${summary}`, WIDTH),
     "",
-    "Options:",
-    ...optionLines(options),
-    "",
+    ...(operands ? ["Arguments:", ...hang(`  ${operands.value}`.padEnd(30), operands.help), ""] : []),
+    ...(Object.keys(options).length > 0 ? ["Options:", ...optionLines(options), ""] : []),
     "Options of every command:",
     ...optionLines(commonOptions),
     "",
@@ -38,6 +41,11 @@ export function commandHelp({ name, summary, options, notes, examples }: Command
     "Examples:",
     ...examples.map((example) => `  ${example}`),
   ].join("\n")
+}
+
+function commandLines(commands: readonly Command[]): string[] {
+  const longest = Math.max(...commands.map(({ name }) => name.length))
+  return commands.flatMap(({ name, summary }) => hang(`  redline ${name.padEnd(longest)}  `, summary))
 }
 
 function optionLines(table: OptionTable): string[] {

@@ -4,7 +4,7 @@ import { InputError, RedlineError, nearest } from "../index.ts"
 import { type Command, commonOptions } from "./command.ts"
 import { find } from "./find.ts"
 import { generate } from "./generate.ts"
-import { commandHelp, overallHelp } from "./help.ts"
+import { commandHelp, groupHelp, overallHelp } from "./help.ts"
 import { info } from "./info.ts"
 import { parseOptions, quote } from "./options.ts"
 import { score } from "./score.ts"
@@ -17,12 +17,16 @@ const commands: readonly Command[] = [find, generate, score, trace, train, info]
 const EXIT = { done: 0, failed: 1, badInput: 2, stopped: 130 } as const
 
 /** Runs the command line and gives the exit code. */
-async function main([name, ...args]: readonly string[]): Promise<number> {
-  if (name === "--help" || name === "-h") return say(overallHelp(commands))
-  if (name === "--version") return say(version())
-  const command = commandNamed(name)
-  if (args.includes("--help") || args.includes("-h")) return say(commandHelp(command))
-  const options = parseOptions(args, { ...command.options, ...commonOptions }, command.name)
+async function main(args: readonly string[]): Promise<number> {
+  if (args[0] === "--help" || args[0] === "-h") return say(overallHelp(commands))
+  if (args[0] === "--version") return say(version())
+  const wantsHelp = args.includes("--help") || args.includes("-h")
+  const group = commands.filter(({ name }) => name.startsWith(`${args[0]} `))
+  if (wantsHelp && group.length > 0 && isOption(args[1])) return say(groupHelp(group))
+  const command = group.length > 0 ? memberNamed(args[0] as string, args[1], group) : commandNamed(args[0])
+  if (wantsHelp) return say(commandHelp(command))
+  const rest = args.slice(command.name.split(" ").length)
+  const options = parseOptions(rest, { ...command.options, ...commonOptions }, command.name, command.operands)
   const terminal = new Terminal(process.stdout, process.stderr, {
     json: options.has("json"),
     quiet: options.has("quiet"),
@@ -44,15 +48,33 @@ async function main([name, ...args]: readonly string[]): Promise<number> {
 }
 
 function commandNamed(name: string | undefined): Command {
-  const names = commands.map((command) => command.name)
   const command = commands.find((known) => known.name === name)
-  if (command) return command
-  const expected = `one of ${names.join(", ")}`
-  if (name === undefined || name.startsWith("-")) {
-    throw new InputError({ where: "command", expected, found: name ?? "nothing", todo: "«redline --help» says more" })
-  }
-  throw new InputError({ where: "command", expected, found: quote(name), todo: `did you mean ${nearest(name, names)[0]}?` })
+  return command ?? unknownName("command", name, [...new Set(commands.map((known) => known.name.split(" ")[0] as string))])
 }
+
+/** The command `vector show` for the names `vector` and `show`. */
+function memberNamed(first: string, second: string | undefined, group: readonly Command[]): Command {
+  const command = group.find(({ name }) => name === `${first} ${second}`)
+  return (
+    command ??
+    unknownName(
+      first,
+      second,
+      group.map(({ name }) => name.slice(first.length + 1)),
+    )
+  )
+}
+
+function unknownName(where: string, name: string | undefined, names: readonly string[]): never {
+  const expected = `one of ${names.join(", ")}`
+  if (name === undefined || isOption(name)) {
+    const help = where === "command" ? "redline --help" : `redline ${where} --help`
+    throw new InputError({ where, expected, found: name ?? "nothing", todo: `«${help}» says more` })
+  }
+  throw new InputError({ where, expected, found: quote(name), todo: `did you mean ${nearest(name, names)[0]}?` })
+}
+
+const isOption = (word: string | undefined): boolean => word?.startsWith("-") ?? false
 
 function say(text: string): number {
   process.stdout.write(`${text}\n`)

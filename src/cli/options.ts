@@ -10,6 +10,15 @@ export interface OptionSpec {
 
 export type OptionTable = Readonly<Record<string, OptionSpec>>
 
+/** The arguments without dashes that a command takes, such as files. */
+export interface OperandSpec {
+  /** What stands for them in the help. */
+  readonly value: string
+  readonly help: string
+  readonly least: number
+  readonly most: number
+}
+
 /** A number that an option takes. */
 export interface NumberKind {
   readonly expected: string
@@ -24,10 +33,13 @@ export const positive: NumberKind = { expected: "a number above 0", fits: (x) =>
 export class Options {
   readonly #table: OptionTable
   readonly #values: ReadonlyMap<string, readonly string[]>
+  /** The arguments without dashes, in their order. */
+  readonly operands: readonly string[]
 
-  constructor(table: OptionTable, values: ReadonlyMap<string, readonly string[]>) {
+  constructor(table: OptionTable, values: ReadonlyMap<string, readonly string[]>, operands: readonly string[] = []) {
     this.#table = table
     this.#values = values
+    this.operands = operands
   }
 
   has(name: string): boolean {
@@ -78,15 +90,16 @@ export class Options {
   withDefaults(defaults: Readonly<Record<string, string>>): Options {
     const values = new Map(this.#values)
     for (const [name, value] of Object.entries(defaults)) if (!this.has(name)) values.set(name, [value])
-    return new Options(this.#table, values)
+    return new Options(this.#table, values, this.operands)
   }
 }
 
 /**
  * Parses the arguments after a command's name.
- * @throws InputError for an option that the command does not take, a value that is missing or superfluous, or a stray argument.
+ * @throws InputError for an option that the command does not take, a value that is missing or superfluous, or another number
+ * of operands than it takes.
  */
-export function parseOptions(args: readonly string[], table: OptionTable, command: string): Options {
+export function parseOptions(args: readonly string[], table: OptionTable, command: string, operands?: OperandSpec): Options {
   // Not strict: its errors do not say what was expected, and it refuses «--coefficient -0.5».
   const { tokens } = parseArgs({
     args: [...args],
@@ -100,16 +113,18 @@ export function parseOptions(args: readonly string[], table: OptionTable, comman
     ),
   })
   const values = new Map<string, string[]>()
+  const given: string[] = []
   for (const token of tokens) {
-    if (token.kind === "positional") throw strayArgument(token.value, command)
-    if (token.kind === "option-terminator") continue
+    if (token.kind === "positional") given.push(token.value)
+    if (token.kind !== "option") continue
     const { name, rawName, value, inlineValue } = token
     const spec = Object.hasOwn(table, name) ? table[name] : undefined
     if (!spec) throw unknownOption(rawName, table, command)
     checkValue(spec, rawName, value, inlineValue)
     values.set(name, [...(values.get(name) ?? []), value ?? ""])
   }
-  return new Options(table, values)
+  checkOperands(given, command, operands)
+  return new Options(table, values, given)
 }
 
 /** 0-based layers as `2-5,7`: ascending, each once. @throws InputError when they are not of this form. */
@@ -159,7 +174,15 @@ function unknownOption(rawName: string, table: OptionTable, command: string): In
   return new InputError({ where: command, expected: "an option that it takes", found: rawName, todo })
 }
 
-function strayArgument(value: string, command: string): InputError {
-  const todo = `«redline ${command} --help» lists the options`
-  return new InputError({ where: command, expected: "options alone", found: quote(value), todo })
+function checkOperands(given: readonly string[], command: string, spec: OperandSpec | undefined): void {
+  const { least, most } = spec ?? { least: 0, most: 0 }
+  if (given.length >= least && given.length <= most) return
+  const expected = spec ? `${spec.value}, ${spec.help}` : "options alone"
+  const found =
+    given.length === 0
+      ? "none"
+      : given.length > most
+        ? quote(given[most] as string) + (spec ? " too" : "")
+        : quote(given.join(" "))
+  throw new InputError({ where: command, expected, found, todo: `«redline ${command} --help» says more` })
 }

@@ -3,8 +3,9 @@ import type { Command, Context } from "./command.ts"
 import { count } from "./options.ts"
 import { promptOf, promptOptions } from "./prompts.ts"
 import { openSession } from "./session.ts"
-import { checkSteering, readSteering, steeringOptions } from "./steering.ts"
+import { checkSteering, readSteering, steeringFor, steeringNotes, steeringOptions } from "./steering.ts"
 import { counted, oneLine, table } from "./text.ts"
+import { noteVectors } from "./vectors.ts"
 
 export const score: Command = {
   name: "score",
@@ -15,7 +16,9 @@ export const score: Command = {
     ...steeringOptions,
   },
   notes: [
-    "Natural logs. Nothing comes before the first token, so it has no log-prob.",
+    "Natural logs. Nothing comes before the first token, so it has no log-prob. For a vector's positions the prompt is the first " +
+      "--prompt-length tokens.",
+    ...steeringNotes,
     "JSON: { ids, logprobs, mean, total }: logprobs[i] is of ids[i + 1], null for tokens of the prompt; mean and total are over the " +
       "others, the tokens from --prompt-length on.",
   ],
@@ -41,8 +44,9 @@ async function run(context: Context): Promise<void> {
     })
   }
   session.announce()
+  noteVectors(steering, model, terminal)
   terminal.progress(`scoring ${counted(ids.length - from, "token")}`)
-  const [scores] = await model.score([{ ids, from }], { steering, signal })
+  const [scores] = await model.score([{ ids, from }], { steering: steeringFor(steering, from), signal })
   const scored = [...(scores?.logprobs ?? [])]
   const logprobs = [...Array<null>(from - 1).fill(null), ...scored]
   const total = scored.reduce((a, b) => a + b, 0)

@@ -22,12 +22,12 @@ export interface Session extends Disposable {
  */
 export async function openSession(
   { options, terminal, signal }: Context,
-  check: (config: LlamaConfig) => void,
+  check: (config: LlamaConfig) => void | Promise<void>,
 ): Promise<Session> {
   const started = performance.now()
   await using folder = await openFolder(modelPath(options))
   const checkpoint = await openCheckpoint(folder)
-  check(checkpoint.config)
+  await check(checkpoint.config)
   const device = await deviceOf(options)
   try {
     const model = await Model.load(checkpoint, {

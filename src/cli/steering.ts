@@ -1,123 +1,88 @@
-import { basename } from "node:path"
-import { InputError, type LlamaConfig, type Model, type Pair, parsePairs, SteeringVector, trainVector } from "../index.ts"
-import { fileSource } from "../node.ts"
-import type { Context } from "./command.ts"
-import { readText } from "./files.ts"
-import { anyNumber, type Options, type OptionTable, parseLayers, quote } from "./options.ts"
-import { counted } from "./text.ts"
-
-/** The options of a vector that is trained from pairs. */
-export const pairsOptions: OptionTable = {
-  positive: { value: "TEXT", help: "one contrast pair: the text that the vector shall lead to …" },
-  negative: { value: "TEXT", help: "… and the text that it shall lead away from" },
-  pairs: { value: "FILE.jsonl", help: 'many contrast pairs, {"positive": …, "negative": …} a line' },
-}
+import { InputError, type LlamaConfig, type Steering } from "../index.ts"
+import { layersOption } from "./layers.ts"
+import { anyNumber, type Options, type OptionTable } from "./options.ts"
+import { type Manner, parsePositions, parseVectorSpec, parseWay, resolvePositions } from "./vector-spec.ts"
+import { checkVector, type FileVector, readVectorFile } from "./vectors.ts"
 
 /** The options of a steered run. */
 export const steeringOptions: OptionTable = {
-  vector: { value: "FILE", help: "a steering vector (.safetensors), added to the residual stream at every position" },
-  coefficient: { value: "NUMBER", help: "what the vector is multiplied with" },
-  layers: { value: "LAYERS", help: "0-based layers to add it at, such as 2-5,7; all that it has unless told" },
+  "vector": {
+    value: "VECTOR",
+    help: "FILE:COEFFICIENT[:LAYERS][:POSITIONS][:WAY][:keep-length], .safetensors or .gguf; again for more",
+  },
+  "coefficient": { value: "NUMBER", help: "of the vectors that do not say theirs, as are all options below" },
+  "layers": { value: "LAYERS", help: "0-based layers to act at, such as 2-5,7; all that a vector has unless told" },
+  "positions": { value: "POSITIONS", help: "all (the default), prompt, generated, last (of the prompt), or 2..5, -3..-1, 4.." },
+  "way": { value: "NAME", help: "add (the default), ablate, clamp or rotate: what the coefficient means" },
+  "keep-length": { help: "scale the residual back to the length it had before" },
 }
 
-/** Pairs to train a vector from. */
-export interface PairsSource {
-  readonly pairs: readonly Pair[]
-  /** What to call them. */
-  readonly from: string
+/** What the help of a steered command says of its vectors. */
+export const steeringNotes: readonly string[] = [
+  "VECTOR: FILE goes to its last .safetensors or .gguf, so that C:\\vectors\\calm.gguf:0.5 is no puzzle. After the coefficient come, " +
+    "in any order, layers (3-4), positions (generated, 2..5 with 5 in it, -3..-1 from the prompt's end, 4.. to the end), a way, and " +
+    "keep-length: calm.gguf:0.5:3-4:generated. The vectors act one after the other.",
+  "Ways: add adds coefficient x vector; ablate takes that share of the projection on the vector away (1: all of it); clamp sets " +
+    "the projection on the vector's direction to the coefficient; rotate turns the residual towards the vector by the coefficient " +
+    "in radians.",
+]
+
+/** A vector, where it comes from, and what it does. */
+export interface FileSteering extends FileVector {
+  readonly coefficient: number
+  readonly how: Manner
 }
 
-/** The pairs that the options give; undefined when they give none. */
-export async function readPairs(options: Options): Promise<PairsSource | undefined> {
-  const file = options.text("pairs")
-  if (file !== undefined) {
-    const pairs = parsePairs(await readText(file), file)
-    return { pairs, from: `${counted(pairs.length, "pair")} of ${basename(file)}` }
-  }
-  const positive = options.text("positive")
-  const negative = options.text("negative")
-  if (positive === undefined && negative === undefined) return undefined
-  if (!positive || !negative) {
-    const missing = positive ? "--negative" : "--positive"
-    throw new InputError({ where: missing, expected: "the other text of the pair", found: "nothing" })
-  }
-  return { pairs: [{ positive, negative }], from: `${quote(positive)} against ${quote(negative)}` }
-}
+const OTHERS = ["coefficient", "layers", "positions", "way", "keep-length"]
 
-/** Encodes the pairs early, so that what is wrong with them is said before any work. @throws InputError */
-export function checkPairs(model: Model, { pairs }: PairsSource): void {
-  for (const { positive, negative } of pairs) {
-    model.encode(positive)
-    model.encode(negative)
-  }
-}
-
-/** The vector in a safetensors file. */
-export async function readVector(path: string): Promise<SteeringVector> {
-  if (!path.endsWith(".safetensors")) {
-    throw new InputError({ where: `--vector ${path}`, expected: "a file that ends in .safetensors", found: "another" })
-  }
-  await using source = await fileSource(path)
-  return await SteeringVector.fromSafetensors(source)
-}
-
-/** Trains a vector, with progress, at the layers that --layers names or at {@link middleThird}. */
-export async function trainFrom(model: Model, { pairs, from }: PairsSource, context: Context): Promise<SteeringVector> {
-  const { options, terminal, signal } = context
-  terminal.progress(`training on ${counted(pairs.length, "pair")}`)
-  return trainVector(model, pairs, {
-    layers: layersOption(options) ?? middleThird(model.config.layers),
-    createdFrom: from,
-    signal,
-    onProgress: ({ done, total }) => terminal.progress(`training ${done} of ${counted(total, "pair")}`),
-  })
-}
-
-/** What --layers names. */
-export function layersOption(options: Options): number[] | undefined {
-  const text = options.text("layers")
-  return text === undefined ? undefined : parseLayers(text)
-}
-
-/** The middle third of a model's layers: where a direction means most is there in the papers on steering. */
-export function middleThird(layers: number): number[] {
-  const first = Math.floor(layers / 3)
-  const end = Math.max(first + 1, Math.round((2 * layers) / 3))
-  return Array.from({ length: end - first }, (_, i) => first + i)
-}
-
-/** The vector and coefficient that {@link steeringOptions} give; none when they give none. */
-export async function readSteering(options: Options): Promise<{ vector: SteeringVector; coefficient: number }[]> {
-  const path = options.text("vector")
+/** The vectors that {@link steeringOptions} give; none when they give none. */
+export async function readSteering(options: Options): Promise<FileSteering[]> {
   const coefficient = options.number("coefficient", anyNumber)
-  const layers = layersOption(options)
-  if (path === undefined) {
-    const lonely = ["coefficient", "layers"].find((name) => options.has(name))
-    if (lonely === undefined) return []
+  const manner = mannerOption(options)
+  const texts = options.all("vector")
+  const lonely = OTHERS.find((name) => options.has(name))
+  if (texts.length === 0 && lonely !== undefined) {
     throw new InputError({ where: `--${lonely}`, expected: "--vector beside it", found: "no vector", todo: "name its file" })
   }
-  if (coefficient === undefined) {
-    const todo = "«redline find» finds the largest usable one"
-    throw new InputError({ where: "--vector", expected: "--coefficient beside it", found: "no coefficient", todo })
+  const specs = texts.map((text) => {
+    const spec = parseVectorSpec(text)
+    const own = spec.coefficient ?? coefficient
+    if (own === undefined) {
+      const expected = "a coefficient, as in FILE:COEFFICIENT"
+      const todo = "«redline find» finds the largest usable one"
+      throw new InputError({ where: `--vector ${text}`, expected, found: "none", todo })
+    }
+    return { file: spec.file, coefficient: own, how: { ...manner, ...spec.how } }
+  })
+  const steering: FileSteering[] = []
+  for (const spec of specs) steering.push({ ...spec, ...(await readVectorFile(spec.file, spec.how.layers)) })
+  return steering
+}
+
+/** @throws InputError for a vector that does not fit the model, naming its file. */
+export function checkSteering(steering: readonly FileSteering[], config: LlamaConfig): void {
+  for (const one of steering) checkVector(one, config)
+}
+
+/** The vectors as the engine takes them, for a row whose prompt has `promptLength` tokens. */
+export function steeringFor(steering: readonly FileSteering[], promptLength: number): Steering[] {
+  return steering.map(({ vector, coefficient, how: { positions = "all", way = "add", keepLength = false } }) => ({
+    vector,
+    coefficient,
+    way,
+    keepLength,
+    positions: resolvePositions(positions, promptLength),
+  }))
+}
+
+function mannerOption(options: Options): Manner {
+  const layers = layersOption(options)
+  const positions = options.text("positions")
+  const way = options.text("way")
+  return {
+    ...(layers !== undefined && { layers }),
+    ...(positions !== undefined && { positions: parsePositions(positions, "--positions") }),
+    ...(way !== undefined && { way: parseWay(way, "--way") }),
+    ...(options.has("keep-length") && { keepLength: true }),
   }
-  const vector = await readVector(path)
-  return [{ vector: layers ? vector.select(layers) : vector, coefficient }]
-}
-
-/** @throws InputError for a vector that does not fit the model. */
-export function checkSteering(steering: readonly { vector: SteeringVector }[], config: LlamaConfig): void {
-  for (const { vector } of steering) vector.checkAgainst(config)
-}
-
-/** @throws InputError for a layer of --layers that the model has not. */
-export function checkLayers(options: Options, { layers }: LlamaConfig): void {
-  const beyond = layersOption(options)?.filter((layer) => layer >= layers) ?? []
-  if (beyond.length === 0) return
-  throw new InputError({ where: "--layers", expected: `layers 0 to ${layers - 1}, the model's`, found: beyond.join(", ") })
-}
-
-/** The vector as the JSON documents give it: norms by layer. */
-export function describeVector(vector: SteeringVector): Record<string, unknown> {
-  const { modelHint, method, createdFrom } = vector.metadata
-  return { modelHint, method, createdFrom, layers: vector.layers, norms: Object.fromEntries(vector.norms()) }
 }

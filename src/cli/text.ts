@@ -92,7 +92,7 @@ export function toJson(value: unknown): string {
 }
 
 /** «1 pair», «2 pairs». */
-export const counted = (count: number, noun: string): string => `${count} ${noun}${count === 1 ? "" : "s"}`
+export const counted = (count: number, noun: string, plural = `${noun}s`): string => `${count} ${count === 1 ? noun : plural}`
 
 /** At most four digits, without trailing zeros. */
 export const short = (value: number): string => `${Number(value.toPrecision(4))}`

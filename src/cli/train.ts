@@ -1,50 +1,84 @@
-import { InputError } from "../index.ts"
-import { writeFileAtomic } from "../node.ts"
+import { encodeVector, type LlamaConfig, openSae } from "../index.ts"
+import { makeFolder, openFolder, writeFileAtomic } from "../node.ts"
 import type { Command, Context } from "./command.ts"
-import { checkedOut } from "./files.ts"
-import { quote } from "./options.ts"
+import { checkLayers } from "./layers.ts"
+import { checkPairs, pairsOptions, suffixOptions } from "./pairs.ts"
 import { openSession } from "./session.ts"
-import { checkLayers, checkPairs, describeVector, pairsOptions, readPairs, trainFrom } from "./steering.ts"
-import { counted, table } from "./text.ts"
-
-const METHODS = ["mean"]
+import { describeAll, describeTrained, trainedDocument } from "./train-report.ts"
+import { readTrainRequest, type TrainRequest } from "./train-request.ts"
+import { trainTargets } from "./train-vectors.ts"
+import { naming } from "./vectors.ts"
 
 export const train: Command = {
   name: "train",
-  summary: "make a steering vector from contrast pairs",
+  summary: "make steering vectors from contrast pairs",
+  operands: {
+    value: "[FILE.jsonl …]",
+    help: "more files of pairs, as --pairs names them: a vector of each",
+    least: 0,
+    most: Infinity,
+  },
   options: {
     ...pairsOptions,
-    method: { value: "NAME", help: "mean: the mean difference of the residual stream at the last tokens" },
-    layers: { value: "LAYERS", help: "0-based layers such as 2-5,7; the model's middle third unless told" },
-    out: { value: "FILE", help: "write the vector there (.safetensors)" },
+    ...suffixOptions,
+    "method": { value: "NAME", help: "mean (the default), pca-center or pca-diff" },
+    "layers": {
+      value: "LAYERS",
+      help: "0-based layers such as 2-5,7, all, or suggested (by the quality at all layers); the model's middle third unless told",
+    },
+    "out": { value: "PATH", help: "the vector's file (.safetensors or .gguf), or the folder of one for each file of pairs" },
+    "format": { value: "NAME", help: "of the files in a folder: safetensors, unless told, or gguf" },
+    "quality": { help: "say how good the vectors are, also of several; the pairs run a second time" },
+    "no-quality": { help: "do not say how good a single vector is" },
+    "sae": {
+      value: "DIR",
+      help: "make the vector among the features of sparse autoencoders, in EleutherAI's layout, of --layers",
+    },
+    "feature": { value: "N", help: "with --sae: the direction of this one feature, without pairs" },
   },
-  notes: ["JSON: { vector: { modelHint, method, createdFrom, layers, norms }, out }, norms by layer."],
+  notes: [
+    "Methods, of the residual stream at the last tokens: mean is the mean difference; pca-center the direction along which the " +
+      "differences are longest (repeng's method of this name), of length 1; pca-diff the first principal component of the " +
+      "differences, of length 1, which discards what they have in common.",
+    "--positive and --negative both go on with each of 64 neutral beginnings of sentences, which gives 64 pairs: the vector is " +
+      "then of what a text still means when something follows, which takes a model that remembers it. --no-suffixes takes the two " +
+      "texts as they are.",
+    "Quality, by vectors of half the pairs tried on the other half: accuracy is the share of held-out texts on their side (0.5 is " +
+      "chance); effect Cohen's d, how far the sides are apart in standard deviations; agreement the cosine between the two halves' " +
+      "vectors; norm/residual the vector's length against the mean residual's. It takes 4 pairs.",
+    "JSON: { vector: { modelHint, method, createdFrom, layers, norms }, out, quality: [{ layer, accuracy, effect, agreement, norm, " +
+      "residualNorm }], suggested }, norms by layer; quality and suggested, a list of layers, are null where nobody asked. With a " +
+      "folder: { vectors: [as above, …] }. Nothing is written before all vectors are made.",
+  ],
   examples: [
     "redline train --pairs pairs.jsonl --layers 3-4 --out wedding.safetensors",
-    'redline train --positive "I am happy" --negative "I am sad" --out happy.safetensors',
+    'redline train --positive "I am happy" --negative "I am sad" --layers suggested --out happy.gguf',
+    "redline train --pairs pairs/*.jsonl --method pca-center --out vectors/ --format gguf",
+    "redline train --sae models/tiny-talk-sae --layers 3 --pairs pairs.jsonl --out wedding.safetensors",
   ],
   run,
 }
 
 async function run(context: Context): Promise<void> {
   const { options, terminal } = context
-  const method = options.text("method") ?? "mean"
-  if (!METHODS.includes(method)) {
-    throw new InputError({ where: "--method", expected: METHODS.join(" or "), found: quote(method) })
-  }
-  options.oneOf(["positive", "negative"], ["pairs"])
-  const source = await readPairs(options)
-  if (!source) {
-    throw new InputError({ where: "train", expected: "--pairs, or --positive with --negative", found: "none of them" })
-  }
-  const out = await checkedOut(options.required("out", "name the vector's file"))
-  using session = await openSession(context, (config) => checkLayers(options, config))
-  checkPairs(session.model, source)
+  const request = await readTrainRequest(options)
+  using session = await openSession(context, (config) => checkAgainst(request, config))
+  for (const { source } of request.targets) checkPairs(session.model, source)
   session.announce()
-  const vector = await trainFrom(session.model, source, context)
-  await writeFileAtomic(out, vector.toSafetensors())
-  if (terminal.json) return terminal.document({ vector: describeVector(vector), out })
-  const rows = [...vector.norms()].map(([layer, norm]) => [`${layer}`, norm.toFixed(4)])
-  terminal.print(...table([["layer", "norm"], ...rows], ["right", "right"]))
-  terminal.print("", `${out}: ${vector.metadata.method} of ${counted(source.pairs.length, "pair")}, width ${vector.width}`)
+  const trained = await trainTargets(request, session, context)
+  const files = trained.map(({ vector, out }) => naming(out, () => ({ out, bytes: encodeVector(vector, out) })))
+  if (request.folder !== undefined) await makeFolder(request.folder)
+  for (const { out, bytes } of files) await writeFileAtomic(out, bytes)
+
+  const documents = trained.map(trainedDocument)
+  if (terminal.json) return terminal.document(request.folder === undefined ? documents[0] : { vectors: documents })
+  if (request.folder === undefined) terminal.print(...trained.flatMap(describeTrained))
+  else terminal.print(...describeAll(trained))
+}
+
+async function checkAgainst({ layers, sae }: TrainRequest, config: LlamaConfig): Promise<void> {
+  if (Array.isArray(layers)) checkLayers(layers, config)
+  if (!sae) return
+  await using folder = await openFolder(sae.folder)
+  for (const layer of sae.layers) await openSae(folder, layer, config.hiddenSize)
 }

@@ -2,7 +2,7 @@ import { expect, test } from "vitest"
 import { allTexts, conclusion, curveTable } from "../../src/cli/find-report.ts"
 import { linesOf } from "../../src/cli/files.ts"
 import { sharedPrefix } from "../../src/cli/prompts.ts"
-import { middleThird } from "../../src/cli/steering.ts"
+import { middleThird } from "../../src/cli/layers.ts"
 import { findCrossing, type FoundRedline } from "../../src/index.ts"
 
 const TEXTS = [" a small\nhouse", " the bridge is painted red so that ships can see it", " bridge bridge bridge"]

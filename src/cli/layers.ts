@@ -1,0 +1,22 @@
+import { InputError, type LlamaConfig } from "../index.ts"
+import { type Options, parseLayers } from "./options.ts"
+
+/** What --layers names. @throws InputError when it is no list of layers. */
+export function layersOption(options: Options): number[] | undefined {
+  const text = options.text("layers")
+  return text === undefined ? undefined : parseLayers(text)
+}
+
+/** The middle third of a model's layers: where a direction means most is there in the papers on steering. */
+export function middleThird(layers: number): number[] {
+  const first = Math.floor(layers / 3)
+  const end = Math.max(first + 1, Math.round((2 * layers) / 3))
+  return Array.from({ length: end - first }, (_, i) => first + i)
+}
+
+/** @throws InputError for a layer of --layers that the model has not. */
+export function checkLayers(wanted: readonly number[], { layers }: LlamaConfig): void {
+  const beyond = wanted.filter((layer) => layer >= layers)
+  if (beyond.length === 0) return
+  throw new InputError({ where: "--layers", expected: `layers 0 to ${layers - 1}, the model's`, found: beyond.join(", ") })
+}
