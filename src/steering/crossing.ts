@@ -1,4 +1,5 @@
 import { InputError, NotFiniteError } from "../engine/errors.ts"
+import type { Metric } from "./metrics.ts"
 
 /** A point of the curve: the metric at a coefficient. */
 export interface Point {
@@ -6,7 +7,12 @@ export interface Point {
   readonly value: number
 }
 
-/** Where a rising metric leaves its baseline behind. Coefficients are in the vector's own units. */
+/** Which way a metric crosses its threshold, and whether its distance is relative; a {@link Metric} is one. */
+export type Rule = Pick<Metric, "direction" | "absolute">
+
+const RISES: Rule = { direction: "rises" }
+
+/** Where a metric leaves its baseline behind. Coefficients are in the vector's own units. */
 export interface Crossing {
   /** The metric at which the text counts as broken. */
   readonly threshold: number
@@ -20,18 +26,23 @@ export interface Crossing {
   readonly reason?: string
 }
 
+/** The fraction of the baseline by which a metric must change, or its own absolute distance, unless told. */
+export const defaultThreshold = ({ absolute }: Pick<Metric, "absolute">): number => absolute ?? 0.2
+
 /**
- * The metric at which a text counts as broken: `fraction` above the baseline, of its absolute value when it is negative.
+ * The metric at which a text counts as broken: away from the baseline in the metric's direction by `fraction` of the
+ * baseline's absolute value; by `fraction` itself, in the metric's units, where the rule is absolute.
  *
  * @throws InputError for a fraction that is not above 0, NotFiniteError for a baseline that is no number
  */
-export function thresholdOf(baseline: number, fraction: number): number {
+export function thresholdOf(baseline: number, fraction: number, { direction, absolute }: Rule = RISES): number {
   if (!(fraction > 0 && fraction < Infinity)) {
-    throw new InputError({ where: "threshold", expected: "a fraction above 0, such as 0.2", found: `${fraction}` })
+    throw new InputError({ where: "threshold", expected: "a number above 0, such as 0.2", found: `${fraction}` })
   }
   if (!Number.isFinite(baseline))
     throw new NotFiniteError(`the metric at coefficient 0 is ${baseline}: the model itself is broken`)
-  return baseline + fraction * Math.abs(baseline)
+  const distance = absolute === undefined ? fraction * Math.abs(baseline) : fraction
+  return direction === "rises" ? baseline + distance : baseline - distance
 }
 
 /**
@@ -40,17 +51,21 @@ export function thresholdOf(baseline: number, fraction: number): number {
  *
  * @param curve in ascending order of coefficients; those below 0 and at 0 are passed over
  * @param baseline the metric at 0
+ * @param fraction of the baseline, or the distance itself where the rule is absolute
+ * @param rule rising and relative unless told; the metric itself does
  */
-export function findCrossing(curve: readonly Point[], baseline: number, fraction: number): Crossing {
-  const threshold = thresholdOf(baseline, fraction)
-  // With a baseline of 0 the threshold is 0 too: a metric that stays there has not risen.
-  const crossed = ({ value }: Point): boolean => !Number.isFinite(value) || (value >= threshold && value > baseline)
-  const rising = [{ coefficient: 0, value: baseline }, ...curve.filter((point) => point.coefficient > 0)]
-  const index = rising.findIndex((point, i) => i > 0 && crossed(point))
-  if (index < 0) return { threshold, crossing: null, max: null, interpolated: null, reason: whyNone(rising, threshold) }
+export function findCrossing(curve: readonly Point[], baseline: number, fraction: number, rule: Rule = RISES): Crossing {
+  const threshold = thresholdOf(baseline, fraction, rule)
+  const away = rule.direction === "rises" ? (a: number, b: number): number => a - b : (a: number, b: number): number => b - a
+  // With a baseline of 0 a relative threshold is 0 too: a metric that stays there has not changed.
+  const crossed = ({ value }: Point): boolean =>
+    !Number.isFinite(value) || (away(value, threshold) >= 0 && away(value, baseline) > 0)
+  const walked = [{ coefficient: 0, value: baseline }, ...curve.filter((point) => point.coefficient > 0)]
+  const index = walked.findIndex((point, i) => i > 0 && crossed(point))
+  if (index < 0) return { threshold, crossing: null, max: null, interpolated: null, reason: whyNone(walked, threshold, rule) }
 
-  const above = rising[index] as Point
-  const below = rising[index - 1] as Point
+  const above = walked[index] as Point
+  const below = walked[index - 1] as Point
   const found = {
     threshold,
     crossing: above.coefficient,
@@ -61,11 +76,12 @@ export function findCrossing(curve: readonly Point[], baseline: number, fraction
   return { ...found, reason: `the metric crosses at once, at ${above.coefficient}, the smallest positive coefficient evaluated` }
 }
 
-function whyNone(rising: readonly Point[], threshold: number): string {
-  if (rising.length === 1) return "no positive coefficient was evaluated"
-  const last = rising.at(-1) as Point
+function whyNone(walked: readonly Point[], threshold: number, { direction }: Rule): string {
+  if (walked.length === 1) return "no positive coefficient was evaluated"
+  const last = walked.at(-1) as Point
+  const side = direction === "rises" ? "below" : "above"
   const limit = Number(threshold.toPrecision(4))
-  return `the metric stays below its threshold ${limit} up to ${last.coefficient}, the largest coefficient evaluated`
+  return `the metric stays ${side} its threshold ${limit} up to ${last.coefficient}, the largest coefficient evaluated`
 }
 
 function interpolate(below: Point, above: Point, threshold: number): number | null {

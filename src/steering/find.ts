@@ -1,10 +1,10 @@
 import { InputError } from "../engine/errors.ts"
-import type { Completion } from "../engine/generate.ts"
+import type { JudgedCompletion } from "../engine/judge.ts"
 import type { Model, Prompt } from "../engine/model.ts"
-import type { TokenScores } from "../engine/score.ts"
 import type { Steering } from "../engine/steer.ts"
 import type { Coefficients } from "./coefficients.ts"
-import { averageMetrics, type MetricName, type Metrics } from "./metrics.ts"
+import { defaultThreshold } from "./crossing.ts"
+import { computeMetrics, meanMetrics, type MetricName, type Metrics, metrics } from "./metrics.ts"
 import { type EvaluateContext, searchCoefficients, type SearchResult } from "./search.ts"
 import type { SteeringVector } from "./vector.ts"
 
@@ -20,7 +20,10 @@ export interface FindOptions {
   readonly tokens?: number
   /** Hugging Face's repetition penalty while generating; 1.1 unless told. */
   readonly repetitionPenalty?: number
-  /** How far the metric rises over its baseline at the redline, as a fraction; 0.2 unless told. */
+  /**
+   * How far the metric is from its baseline at the redline, in its direction: as a fraction of the baseline, 0.2 unless
+   * told; for `kl-p50` and `kl-p95`, whose baseline is 0, in nats, 1 unless told.
+   */
   readonly threshold?: number
   /** The metric that is watched; `nll` unless told. */
   readonly metric?: MetricName
@@ -51,7 +54,10 @@ export interface CurvePoint {
   readonly coefficient: number
   /** The watched metric, the mean over prompts. */
   readonly metric: number
+  /** The means over prompts. */
   readonly metrics: Metrics
+  /** In the prompts' order, for a spread. */
+  readonly metricsByPrompt: readonly Metrics[]
   /** In the prompts' order. */
   readonly completions: readonly ScoredCompletion[]
 }
@@ -119,12 +125,13 @@ export async function findRedline(model: Model, vector: SteeringVector, options:
 }
 
 function settingsOf(options: FindOptions): FindSettings {
+  const metric = options.metric ?? "nll"
   return {
     coefficients: options.coefficients ?? "auto",
     tokens: options.tokens ?? 32,
     repetitionPenalty: options.repetitionPenalty ?? 1.1,
-    threshold: options.threshold ?? 0.2,
-    metric: options.metric ?? "nll",
+    threshold: options.threshold ?? defaultThreshold(metrics[metric]),
+    metric,
   }
 }
 
@@ -175,25 +182,18 @@ class Evaluator {
     const abort = signal && { signal }
     const prompts = rows.map(({ ids }) => ids)
     const onProgress = (done: number, total: number): void => this.#onBatch(done / total)
-    const completions = await this.#model.complete(prompts, { tokens, repetitionPenalty, steering, onProgress, ...abort })
-    const sequences = completions.map(({ ids }, row) => {
-      const prompt = prompts[row] as readonly number[]
-      return { ids: [...prompt, ...ids], from: prompt.length }
-    })
-    const scores = await this.#model.score(sequences, { ...abort })
+    const judged = await this.#model.judge(prompts, { tokens, repetitionPenalty, steering, onProgress, ...abort })
     const each = this.#prompts.length
-    return coefficients.map((coefficient, i) =>
-      this.#point(coefficient, completions.slice(i * each, (i + 1) * each), scores.slice(i * each, (i + 1) * each)),
-    )
+    return coefficients.map((coefficient, i) => this.#point(coefficient, judged.slice(i * each, (i + 1) * each)))
   }
 
-  #point(coefficient: number, completions: readonly Completion[], scores: readonly TokenScores[]): CurvePoint {
-    const metrics = averageMetrics(scores)
-    const texts = completions.map(({ ids }, i) => {
-      const { logprobs } = scores[i] as TokenScores
-      return { ids, logprobs: [...logprobs], text: this.#model.decode(ids) }
+  #point(coefficient: number, completions: readonly JudgedCompletion[]): CurvePoint {
+    const metricsByPrompt = computeMetrics(completions)
+    const metrics = meanMetrics(metricsByPrompt)
+    const texts = completions.map(({ ids, unsteered }) => {
+      return { ids, logprobs: [...unsteered.logprobs], text: this.#model.decode(ids) }
     })
-    return { coefficient, metric: metrics[this.#settings.metric], metrics, completions: texts }
+    return { coefficient, metric: metrics[this.#settings.metric], metrics, metricsByPrompt, completions: texts }
   }
 }
 

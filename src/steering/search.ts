@@ -1,7 +1,7 @@
 import { InputError } from "../engine/errors.ts"
 import { checkCoefficients, type Coefficients } from "./coefficients.ts"
-import { findCrossing, thresholdOf, type Crossing } from "./crossing.ts"
-import type { MetricName, Metrics } from "./metrics.ts"
+import { defaultThreshold, findCrossing, thresholdOf, type Crossing } from "./crossing.ts"
+import { type MetricName, type Metrics, metrics } from "./metrics.ts"
 
 /** What is known at one coefficient. The caller's own fields (completions, texts) pass through the search untouched. */
 export interface Evaluation {
@@ -28,7 +28,10 @@ export interface SearchOptions<E extends Evaluation = Evaluation> {
   readonly coefficients: Coefficients
   /** The metric whose crossing is searched. */
   readonly metric: MetricName
-  /** How far the metric must rise over its baseline, as a fraction of it; 0.2 unless told. */
+  /**
+   * How far the metric must go from its baseline in its direction, as a fraction of it, 0.2 unless told; where the metric
+   * has an `absolute` threshold, in its own units, that threshold unless told.
+   */
   readonly fraction?: number
   /**
    * For "auto": the coefficient at which the vector is as long as the mean residual of its layer; 1 unless told.
@@ -67,7 +70,7 @@ const REFINE_BATCHES = 3
  * Finds the coefficient at which a metric leaves its baseline (ALERT, steps 2 to 4).
  *
  * Given coefficients are evaluated in one call, 0 before them. "auto" evaluates 0 and 8 more (1/16 to 0.7 units), if need
- * be another 7 (1 to 8 units), then 7 between the last below the threshold and the first above: 16 or 23 evaluations
+ * be another 7 (1 to 8 units), then 7 between the last before the threshold and the first beyond: 16 or 23 evaluations
  * in two or three batches, and a crossing known to 1/16 of itself. A crossing below the first multiple takes up to two
  * batches of 7 more. A crossing narrower than a step of √2 that falls back again can be missed.
  *
@@ -80,11 +83,12 @@ export async function searchCoefficients<E extends Evaluation>(
   evaluate: Evaluate<E>,
   options: SearchOptions<E>,
 ): Promise<SearchResult<E>> {
-  const fraction = options.fraction ?? 0.2
+  const rule = metrics[options.metric]
+  const fraction = options.fraction ?? defaultThreshold(rule)
   thresholdOf(1, fraction) // refuses a bad fraction before any work
   const plan = options.coefficients === "auto" ? autoPlan(options.unit ?? 1) : givenPlan(options.coefficients)
   const curve = new Curve(evaluate, options)
-  const crossing = (): Crossing => findCrossing(curve.points(), curve.baseline, fraction)
+  const crossing = (): Crossing => findCrossing(curve.points(), curve.baseline, fraction, rule)
 
   let stopped = false
   try {

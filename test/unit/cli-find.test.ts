@@ -3,7 +3,7 @@ import { allTexts, conclusion, curveTable } from "../../src/cli/find-report.ts"
 import { linesOf } from "../../src/cli/files.ts"
 import { sharedPrefix } from "../../src/cli/prompts.ts"
 import { middleThird } from "../../src/cli/layers.ts"
-import { findCrossing, type FoundRedline } from "../../src/index.ts"
+import { findCrossing, type FoundRedline, type Metrics } from "../../src/index.ts"
 
 const TEXTS = [" a small\nhouse", " the bridge is painted red so that ships can see it", " bridge bridge bridge"]
 
@@ -12,7 +12,8 @@ function found(values: readonly number[], more: Partial<FoundRedline> = {}): Fou
   const curve = values.map((value, i) => ({
     coefficient: i / 2,
     metric: value,
-    metrics: { nll: value, vocab: 9 },
+    metrics: { nll: value, vocab: 9 } as Metrics,
+    metricsByPrompt: [],
     completions: [
       { ids: [1], logprobs: [-1], text: TEXTS[i] },
       { ids: [2, 3], logprobs: [-1, -1], text: undefined },

@@ -61,6 +61,22 @@ test("the threshold lies above the baseline whatever its sign", () => {
   expect(thresholdOf(0, 0.5)).toBe(0)
 })
 
+test.each([
+  ["falls by a fraction", { direction: "falls" }, [10, 9, 8.5, 7.9, 12], 0.2, { threshold: 8, crossing: 3, max: 2 }],
+  ["exactly the lower threshold", { direction: "falls" }, [10, 9, 8], 0.2, { crossing: 2, max: 1, interpolated: 2 }],
+  ["falls from a negative baseline", { direction: "falls" }, [-2, -2.3, -2.5], 0.2, { threshold: -2.4, crossing: 2 }],
+  ["a rise is no fall", { direction: "falls" }, [10, 30, 7], 0.2, { crossing: 2, max: 1 }],
+  ["by 1 from a baseline of 0", { direction: "rises", absolute: 1 }, [0, 0.5, 1.5], 1, { threshold: 1, interpolated: 1.5 }],
+  ["by half of it", { direction: "rises", absolute: 1 }, [0, 0.3, 0.5], 0.5, { threshold: 0.5, crossing: 2, max: 1 }],
+  ["falls by 1", { direction: "falls", absolute: 1 }, [3, 2.5, 2, 1], 1, { threshold: 2, crossing: 2, max: 1 }],
+] as const)("a metric's rule: %s", (_, rule, values, fraction, expected) => {
+  expect(findCrossing(curve(...values), values[0], fraction, rule)).toMatchObject(expected)
+})
+
+test("a falling metric that never crosses stays above", () => {
+  expect(findCrossing(curve(2, 1.9, 5), 2, 0.2, { direction: "falls" }).reason).toMatch(/^the metric stays above .* 1.6 up to 2/)
+})
+
 test("a bad fraction and a broken baseline are refused", () => {
   for (const fraction of [0, -0.2, NaN, Infinity]) expect(() => thresholdOf(2, fraction)).toThrow(InputError)
   expect(() => findCrossing(curve(NaN, 2), NaN, 0.2)).toThrow(NotFiniteError)

@@ -1,14 +1,19 @@
 import { describe, expect, test } from "vitest"
 import { InputError, NotFiniteError } from "../../src/engine/errors.ts"
+import { type Metrics, metricNames } from "../../src/steering/metrics.ts"
 import { AUTO_CAP, searchCoefficients, type Evaluate, type Evaluation, type SearchOptions } from "../../src/steering/search.ts"
 
 interface Shown extends Evaluation {
   readonly text: string
 }
 
+/** All metrics at 1 but those given. */
+const metricsOf = (some: Partial<Metrics>): Metrics =>
+  ({ ...Object.fromEntries(metricNames.map((name) => [name, 1])), ...some }) as Metrics
+
 const at = (coefficient: number, nll: number): Shown => ({
   coefficient,
-  metrics: { nll, vocab: 12 },
+  metrics: metricsOf({ nll }),
   text: `text at ${coefficient}`,
 })
 
@@ -55,10 +60,16 @@ describe("given coefficients", () => {
     expect(result.reason).toMatch(/stays below .* up to 2/)
   })
 
-  test("the metric asked for decides, and the fraction", async () => {
-    const evaluate: Evaluate<Evaluation> = async (cs) => cs.map((c) => ({ coefficient: c, metrics: { nll: 2, vocab: 10 + c } }))
-    const result = await searchCoefficients(evaluate, { metric: "vocab", fraction: 0.3, coefficients: [1, 2, 3, 4] })
-    expect(result).toMatchObject({ baseline: 10, threshold: 13, max: 2, crossing: 3 })
+  test.each([
+    ["vocab", 0.3, (c: number) => 10 - c, { baseline: 10, threshold: 7, max: 2, crossing: 3 }],
+    ["kl-p95", undefined, (c: number) => c * 0.4, { baseline: 0, threshold: 1, max: 2, crossing: 3 }],
+    ["kl-p95", 0.5, (c: number) => c * 0.4, { threshold: 0.5, max: 1, crossing: 2 }],
+    ["perplexity", undefined, (c: number) => 5 + c, { threshold: 6, max: 0, crossing: 1 }],
+  ] as const)("the metric asked for decides, and the fraction: %s, %s", async (metric, fraction, value, expected) => {
+    const evaluate: Evaluate<Evaluation> = async (cs) =>
+      cs.map((c) => ({ coefficient: c, metrics: metricsOf({ [metric]: value(c) }) }))
+    const options = { metric, coefficients: [1, 2, 3, 4], ...(fraction && { fraction }) }
+    expect(await searchCoefficients(evaluate, options)).toMatchObject(expected)
   })
 })
 
