@@ -14,9 +14,9 @@ export function middleThird(layers: number): number[] {
   return Array.from({ length: end - first }, (_, i) => first + i)
 }
 
-/** @throws InputError for a layer of --layers that the model has not. */
-export function checkLayers(wanted: readonly number[], { layers }: LlamaConfig): void {
+/** @throws InputError for a layer that the model has not. */
+export function checkLayers(wanted: readonly number[], { layers }: LlamaConfig, where = "--layers"): void {
   const beyond = wanted.filter((layer) => layer >= layers)
   if (beyond.length === 0) return
-  throw new InputError({ where: "--layers", expected: `layers 0 to ${layers - 1}, the model's`, found: beyond.join(", ") })
+  throw new InputError({ where, expected: `layers 0 to ${layers - 1}, the model's`, found: beyond.join(", ") })
 }

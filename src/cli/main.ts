@@ -7,12 +7,29 @@ import { generate } from "./generate.ts"
 import { commandHelp, groupHelp, overallHelp } from "./help.ts"
 import { info } from "./info.ts"
 import { parseOptions, quote } from "./options.ts"
+import { saeEncode } from "./sae-encode.ts"
+import { saeFeatures } from "./sae-features.ts"
 import { score } from "./score.ts"
 import { Terminal } from "./terminal.ts"
 import { trace } from "./trace.ts"
 import { train } from "./train.ts"
+import { vectorCombine } from "./vector-combine.ts"
+import { vectorConvert } from "./vector-convert.ts"
+import { vectorShow } from "./vector-show.ts"
 
-const commands: readonly Command[] = [find, generate, score, trace, train, info]
+const commands: readonly Command[] = [
+  find,
+  generate,
+  score,
+  trace,
+  train,
+  vectorShow,
+  vectorConvert,
+  vectorCombine,
+  saeEncode,
+  saeFeatures,
+  info,
+]
 
 const EXIT = { done: 0, failed: 1, badInput: 2, stopped: 130 } as const
 
