@@ -66,7 +66,7 @@ async function lens(stored: FileVector, wanted: number, context: Context): Promi
   const { model } = session
   session.announce()
   noteVectors([stored], model, context.terminal)
-  return lensOf(model, stored.vector, wanted)
+  return await lensOf(model, stored.vector, wanted)
 }
 
 async function lensOf(model: Model, vector: SteeringVector, wanted: number): Promise<Map<number, VectorTokens>> {
