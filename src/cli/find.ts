@@ -7,6 +7,7 @@ import {
   type MetricName,
   metrics,
   type Model,
+  nearest,
   parseCoefficients,
   type SteeringVector,
   trainVector,
@@ -41,10 +42,7 @@ export const find: Command = {
     "tokens": { value: "N", help: "new tokens of a completion; 32 unless told" },
     "repetition-penalty": { value: "NUMBER", help: "while generating; 1.1 unless told, 1 is none" },
     "threshold": { value: "NUMBER", help: "how far the metric rises at the redline, as a fraction; 0.2 unless told" },
-    "metric": {
-      value: "NAME",
-      help: `${metricNames.map((name) => `${name} (${metrics[name].describe})`).join(" or ")}; nll unless told`,
-    },
+    "metric": { value: "NAME", help: "what is watched, see below; nll unless told" },
     "out": { value: "DIR", help: "write run.json (the JSON document) and vector.safetensors there" },
     "texts": { help: "also print every prompt's text at the redline" },
     "demo": {
@@ -56,6 +54,7 @@ export const find: Command = {
       "--prompt and --prompts the model continues the words that all texts of the pairs begin with. The metric is the mean over " +
       "prompts. Every coefficient of the list and 0, the baseline, run as one batch; auto brackets the crossing in units of the residual " +
       "stream and refines it.",
+    `Metrics: ${metricNames.map((name) => `${name} (${metrics[name].describe})`).join(", ")}.`,
     "JSON: { model, adapter, vector, layers, prompts: [{ text, ids }], settings, baseline, threshold, crossing, max, interpolated, " +
       "unit, stopped, reason, curve: [{ coefficient, metric, metrics, completions: [{ ids, logprobs, text }] }], seconds: { load, " +
       "train, search, total } }. crossing and max are null, with a reason, when the metric never crosses. Numbers that are not " +
@@ -167,7 +166,8 @@ function metricOption(options: Options): MetricName {
   const text = options.text("metric") ?? "nll"
   const name = metricNames.find((known) => known === text)
   if (name !== undefined) return name
-  throw new InputError({ where: "--metric", expected: metricNames.join(" or "), found: quote(text) })
+  const todo = `did you mean ${nearest(text, metricNames)[0]}?`
+  throw new InputError({ where: "--metric", expected: metricNames.join(", "), found: quote(text), todo })
 }
 
 /** The options with the demo's where --demo is given and they were not. */

@@ -1,6 +1,5 @@
-import { type ChildProcess, spawn, spawnSync } from "node:child_process"
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
-import { tmpdir } from "node:os"
+import type { ChildProcess } from "node:child_process"
+import { mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { afterAll, beforeAll, describe, expect, test } from "vitest"
 import { commonOptions } from "../../src/cli/command.ts"
@@ -8,42 +7,18 @@ import { find } from "../../src/cli/find.ts"
 import { parseOptions } from "../../src/cli/options.ts"
 import { Terminal } from "../../src/cli/terminal.ts"
 import { bufferSource, readSafetensors, readTensorF32, SteeringVector } from "../../src/index.ts"
+import { CommandLine, type Done, finish } from "../helpers/cli.ts"
 import { tinyTalkFolder } from "../helpers/fixtures.ts"
 
-const root = join(import.meta.dirname, "../..")
-const cli = join(root, "dist/cli.js")
-const scratch = mkdtempSync(join(tmpdir(), "redline-cli-"))
-const at = (name: string): string => join(scratch, name)
+const cli = new CommandLine()
+const at = (name: string): string => cli.at(name)
 
 const PAIR = ["--positive", "I am talking about bridges", "--negative", "I am talking about dogs"]
 const QUICK = [...PAIR, "--layers", "3-4", "--tokens", "4", "--coefficients", "0.5,4"]
 
-interface Done {
-  readonly code: number | null
-  readonly stdout: string
-  /** Without Dawn's own warnings and our notes. */
-  readonly errors: string[]
-}
-
-// The pipes are read as they are written: Dawn warns about drivers before anything of ours.
-async function finish(child: ChildProcess): Promise<Done> {
-  let stdout = ""
-  let stderr = ""
-  child.stdout?.on("data", (piece: Buffer) => (stdout += piece.toString()))
-  child.stderr?.on("data", (piece: Buffer) => (stderr += piece.toString()))
-  const code = await new Promise<number | null>((resolve) => child.on("close", resolve))
-  return { code, stdout, errors: stderr.split("\n").filter((line) => !/^(Warning: .*|note: .*|took .*|)$/.test(line)) }
-}
-
-const start = (...args: string[]): ChildProcess => spawn(process.execPath, [cli, ...args], { cwd: scratch })
-const redline = (...args: string[]): Promise<Done> => finish(start(...args))
-
-/** The one JSON document on stdout of a run that must do well. */
-async function json(...args: string[]): Promise<Record<string, unknown>> {
-  const { code, stdout, errors } = await redline(...args, "--json")
-  expect({ code, errors }).toEqual({ code: 0, errors: [] })
-  return JSON.parse(stdout) as Record<string, unknown>
-}
+const start = (...args: string[]): ChildProcess => cli.start(...args)
+const redline = (...args: string[]): Promise<Done> => cli.run(...args)
+const json = (...args: string[]): Promise<Record<string, unknown>> => cli.json(...args)
 
 /** A copy of the embedded model with other files; `null` leaves one out. */
 function modelWith(name: string, files: Readonly<Record<string, string | Uint8Array | null>>): string {
@@ -61,8 +36,6 @@ function vectorFile(name: string, width: number, layer: number): void {
 }
 
 beforeAll(() => {
-  const built = spawnSync(process.execPath, ["scripts/build.mjs", "--bundles"], { cwd: root, encoding: "utf8" })
-  if (built.status !== 0) throw new Error(`the bundles cannot be built: ${built.stderr}`)
   const weights = readFileSync(join(tinyTalkFolder, "model.safetensors"))
   const config = JSON.parse(readFileSync(join(tinyTalkFolder, "config.json"), "utf8")) as object
   const shard = { weight_map: { "model.norm.weight": "model-00001-of-00002.safetensors" } }
@@ -83,7 +56,7 @@ beforeAll(() => {
   writeFileSync(at("pairs.jsonl"), '{"positive": "I am happy", "negative": "I am sad"}\n{"positive": "I am glad"}\n')
 })
 
-afterAll(() => rmSync(scratch, { recursive: true, force: true }))
+afterAll(() => cli.remove())
 
 describe("help", () => {
   test.each([
@@ -102,7 +75,7 @@ describe("help", () => {
   })
 
   test("--version is the package's", async () => {
-    const { version } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { version: string }
+    const { version } = JSON.parse(readFileSync(join(CommandLine.root, "package.json"), "utf8")) as { version: string }
     expect((await redline("--version")).stdout).toBe(`${version}\n`)
   })
 })
@@ -110,7 +83,7 @@ describe("help", () => {
 describe("bad input is one line and exit code 2, and leaves nothing behind", () => {
   const score = ["score", "--ids", "1,2"]
   test.each<[string, string[], string]>([
-    ["no command", [], "command: expected one of find, generate, score, trace, train, info, found nothing"],
+    ["no command", [], "command: expected one of find, generate, score, trace, train, vector, sae, info, found nothing"],
     ["an unknown command", ["fnd"], "command: .*did you mean find\\?"],
     ["an option before the command", ["--json"], "command: .*found --json"],
     ["an unknown option", ["find", "--promt", "x"], "find: .*found --promt; did you mean --prompt\\?"],
@@ -139,15 +112,15 @@ describe("bad input is one line and exit code 2, and leaves nothing behind", () 
     ],
     [
       "a coefficient that is no number",
-      ["generate", "--prompt", "x", "--vector", "v", "--coefficient", "x"],
+      ["generate", "--prompt", "x", "--vector", "good.gguf", "--coefficient", "x"],
       "--coefficient: .*«x»",
     ],
     [
       "a vector without a coefficient",
-      ["generate", "--prompt", "x", "--vector", "v"],
-      "--vector: expected --coefficient beside it",
+      ["generate", "--prompt", "x", "--vector", "good.safetensors"],
+      "--vector good.safetensors: expected a coefficient, as in FILE:COEFFICIENT, found none",
     ],
-    ["an unknown metric", ["find", ...PAIR, "--metric", "bleu"], "--metric: expected nll or vocab, found «bleu»"],
+    ["an unknown metric", ["find", ...PAIR, "--metric", "bleu"], "--metric: expected nll, vocab.*found «bleu»; did you mean nll"],
     ["no tokens", ["find", ...PAIR, "--tokens", "0"], "--tokens: expected a whole number of at least 1, found «0»"],
     ["layers of another form", ["find", ...PAIR, "--layers", "4-3"], "--layers: expected layers such as 2-5,7"],
     [
@@ -158,22 +131,22 @@ describe("bad input is one line and exit code 2, and leaves nothing behind", () 
     [
       "layers that the vector has not",
       ["find", "--vector", "good.safetensors", "--prompt", "x", "--layers", "4"],
-      "layers: .*found 4",
+      "good.safetensors, layers: .*found 4",
     ],
     [
       "a vector of another width",
       ["find", "--vector", "narrow.safetensors", "--prompt", "x"],
-      "vector: expected width 256.*found 255",
+      "narrow.safetensors, vector: expected width 256.*found 255",
     ],
     [
       "a vector for other layers",
       [...score, "--vector", "deep.safetensors", "--coefficient", "1"],
-      "vector: expected layers 0 to 5.*found 6",
+      "deep.safetensors, vector: expected layers 0 to 5.*found 6",
     ],
     [
-      "a vector that is no safetensors",
+      "a vector of another ending",
       [...score, "--vector", "a-file", "--coefficient", "1"],
-      "--vector a-file: .*\\.safetensors",
+      "--vector a-file: expected a file that ends in .safetensors or .gguf",
     ],
     ["no folder", ["generate", "--model", "nowhere", "--prompt", "x"], "nowhere: expected a folder, found no such file"],
     ["a file for a folder", ["info", "--model", "a-file"], "a-file: expected a folder, found a file"],
@@ -217,10 +190,14 @@ describe("bad input is one line and exit code 2, and leaves nothing behind", () 
     ],
     [
       "an unknown method",
-      ["train", ...PAIR, "--method", "pca-diff", "--out", "x.safetensors"],
-      "--method: expected mean, found «pca-diff»",
+      ["train", ...PAIR, "--method", "pca-centre", "--out", "x.safetensors"],
+      "--method: expected mean, pca-center, pca-diff, found «pca-centre»; did you mean pca-center",
     ],
-    ["another extension", ["train", ...PAIR, "--out", "x.gguf"], "--out x.gguf: expected a name that ends in .safetensors"],
+    [
+      "another extension",
+      ["train", ...PAIR, "--out", "x.npz"],
+      "--out x.npz: expected a name that ends in .safetensors or .gguf",
+    ],
     [
       "a file in no folder",
       ["trace", "--ids", "1", "--out", "nowhere/x.safetensors"],
@@ -234,11 +211,7 @@ describe("bad input is one line and exit code 2, and leaves nothing behind", () 
     ["a folder below a file", ["find", ...PAIR, "--out", "a-file/deep/down"], "--out .*a-file: expected a folder to write to"],
     ["a new folder for a run that fails", ["find", ...PAIR, "--out", "new/folder", "--layers", "9"], "--layers: .*found 9"],
   ])("%s", async (_name, args, message) => {
-    const before = readdirSync(scratch).toSorted()
-    const { code, stdout, errors } = await redline(...args)
-    expect(errors).toEqual([expect.stringMatching(new RegExp(`^redline: ${message}`))])
-    expect({ code, stdout }).toEqual({ code: 2, stdout: "" })
-    expect(readdirSync(scratch).toSorted()).toEqual(before)
+    await cli.expectBadInput(args, message)
   })
 })
 
@@ -364,7 +337,7 @@ describe("find", () => {
 })
 
 test("a trained vector steers generation and scoring as its file says", async () => {
-  const trained = await json("train", ...PAIR, "--layers", "3-4", "--out", "bridge.safetensors")
+  const trained = await json("train", ...PAIR, "--no-suffixes", "--layers", "3-4", "--out", "bridge.safetensors")
   expect(trained).toMatchObject({ vector: { method: "mean", modelHint: "tiny-talk", layers: [3, 4] }, out: "bridge.safetensors" })
   const vector = await SteeringVector.fromSafetensors(bufferSource("bridge", readFileSync(at("bridge.safetensors"))))
   expect(Object.fromEntries(vector.norms())).toEqual((trained["vector"] as { norms: unknown }).norms)

@@ -56,6 +56,22 @@ test.each([
   expect(() => parse(...args)).toThrow(message)
 })
 
+const files = { value: "FILE …", help: "some files", least: 1, most: 2 }
+const parseFiles = (...args: string[]) => parseOptions(args, table, "vector show", files)
+
+test("operands keep their order, options may stand between them", () => {
+  expect(parseFiles("b.gguf:-1", "--json", "a").operands).toEqual(["b.gguf:-1", "a"])
+  expect(parseFiles("--prompt", "x", "--", "-a").operands).toEqual(["-a"])
+  expect(parseFiles("a").withDefaults({ pairs: "c" }).operands).toEqual(["a"])
+})
+
+test.each([
+  [["--json"], "vector show: expected FILE …, some files, found none; «redline vector show --help» says more"],
+  [["a", "b", "c"], "vector show: expected FILE …, some files, found «c» too"],
+])("the operands %j are too few or too many", (args, message) => {
+  expect(() => parseFiles(...args)).toThrow(message)
+})
+
 test("of options that exclude each other one may be given", () => {
   const groups = [["prompt", "tokens"], ["pairs"]]
   expect(parse("--prompt", "a", "--tokens", "1").oneOf(...groups)).toEqual(["prompt", "tokens"])

@@ -1,0 +1,74 @@
+import { type ChildProcess, spawn, spawnSync } from "node:child_process"
+import { mkdtempSync, readdirSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { expect } from "vitest"
+
+export interface Done {
+  readonly code: number | null
+  readonly stdout: string
+  /** Without Dawn's own warnings and our notes. */
+  readonly errors: string[]
+  /** What was odd, without the note on a software adapter. */
+  readonly notes: string[]
+}
+
+/** The built command line, run in a scratch folder of its own. */
+export class CommandLine {
+  static readonly root: string = join(import.meta.dirname, "../..")
+  readonly scratch: string = mkdtempSync(join(tmpdir(), "redline-cli-"))
+
+  /** Builds the bundles from the sources. */
+  constructor() {
+    const built = spawnSync(process.execPath, ["scripts/build.mjs", "--bundles"], { cwd: CommandLine.root, encoding: "utf8" })
+    if (built.status !== 0) throw new Error(`the bundles cannot be built: ${built.stderr}`)
+  }
+
+  at(name: string): string {
+    return join(this.scratch, name)
+  }
+
+  start(...args: string[]): ChildProcess {
+    return spawn(process.execPath, [join(CommandLine.root, "dist/cli.js"), ...args], { cwd: this.scratch })
+  }
+
+  run(...args: string[]): Promise<Done> {
+    return finish(this.start(...args))
+  }
+
+  /** The one JSON document on stdout of a run that must do well. */
+  async json(...args: string[]): Promise<Record<string, unknown>> {
+    const { code, stdout, errors } = await this.run(...args, "--json")
+    expect({ code, errors }).toEqual({ code: 0, errors: [] })
+    return JSON.parse(stdout) as Record<string, unknown>
+  }
+
+  /** A run that must end with one line that matches, exit code 2, nothing on stdout and nothing left behind. */
+  async expectBadInput(args: readonly string[], message: string): Promise<void> {
+    const before = readdirSync(this.scratch).toSorted()
+    const { code, stdout, errors } = await this.run(...args)
+    expect(errors).toEqual([expect.stringMatching(new RegExp(`^redline: ${message}`))])
+    expect({ code, stdout }).toEqual({ code: 2, stdout: "" })
+    expect(readdirSync(this.scratch).toSorted()).toEqual(before)
+  }
+
+  remove(): void {
+    rmSync(this.scratch, { recursive: true, force: true })
+  }
+}
+
+// The pipes are read as they are written: Dawn warns about drivers before anything of ours.
+export async function finish(child: ChildProcess): Promise<Done> {
+  let stdout = ""
+  let stderr = ""
+  child.stdout?.on("data", (piece: Buffer) => (stdout += piece.toString()))
+  child.stderr?.on("data", (piece: Buffer) => (stderr += piece.toString()))
+  const code = await new Promise<number | null>((resolve) => child.on("close", resolve))
+  const lines = stderr.split("\n")
+  return {
+    code,
+    stdout,
+    errors: lines.filter((line) => !/^(Warning: .*|note: .*|took .*|)$/.test(line)),
+    notes: lines.filter((line) => line.startsWith("note: ") && !line.includes("software adapter")),
+  }
+}
