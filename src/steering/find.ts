@@ -5,6 +5,7 @@ import type { Steering } from "../engine/steer.ts"
 import type { Coefficients } from "./coefficients.ts"
 import { defaultThreshold } from "./crossing.ts"
 import { computeMetrics, meanMetrics, type MetricName, type Metrics, metrics } from "./metrics.ts"
+import { minimumCoefficient } from "./methods.ts"
 import { type EvaluateContext, searchCoefficients, type SearchResult } from "./search.ts"
 import type { SteeringVector } from "./vector.ts"
 
@@ -66,6 +67,8 @@ export interface FoundRedline extends SearchResult<CurvePoint> {
   readonly prompts: readonly { readonly text: string | undefined; readonly ids: readonly number[] }[]
   readonly layers: readonly number[]
   readonly settings: FindSettings
+  /** The smallest coefficient at which the vector has taken hold, see {@link minimumCoefficient}; null when none did. */
+  readonly minimum: number | null
   /** The coefficient at which the vector is as long as the mean residual, averaged over the layers. */
   readonly unit: number
 }
@@ -121,7 +124,7 @@ export async function findRedline(model: Model, vector: SteeringVector, options:
       onProgress: ({ done, total }) => report({ done, total, batch: 0 }),
     },
   )
-  return { ...found, prompts, layers: chosen.layers, settings, unit }
+  return { ...found, prompts, layers: chosen.layers, settings, minimum: minimumCoefficient(found.curve), unit }
 }
 
 function settingsOf(options: FindOptions): FindSettings {

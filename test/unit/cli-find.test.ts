@@ -31,6 +31,7 @@ function found(values: readonly number[], more: Partial<FoundRedline> = {}): Fou
     ],
     layers: [3, 4],
     settings: { coefficients: "auto", tokens: 32, repetitionPenalty: 1.1, threshold: 0.2, metric: "nll" },
+    minimum: null,
     unit: 2,
     ...more,
   }
