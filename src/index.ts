@@ -54,8 +54,18 @@ export {
   type FoundRedline,
   type ScoredCompletion,
 } from "./steering/find.ts"
+export { Grammar, type JudgedSentence, type Judgement } from "./steering/grammar.ts"
 export { type LensToken, type VectorTokens, vectorTokens } from "./steering/lens.ts"
-export { type Metric, type MetricName, metrics, type Metrics } from "./steering/metrics.ts"
+export {
+  type Method,
+  type MethodCurve,
+  type MethodName,
+  type MethodOptions,
+  methods,
+  minimumCoefficient,
+  type Pick,
+} from "./steering/methods.ts"
+export { type Metric, type MetricName, metricNames, metrics, type Metrics, parseMetricName } from "./steering/metrics.ts"
 export { type Pair, parsePairs } from "./steering/pairs.ts"
 export {
   type LayerQuality,
@@ -66,8 +76,24 @@ export {
 } from "./steering/quality.ts"
 export { featureVector, type SaeTrainingOptions, type SaeTrainingProgress, trainSaeVector } from "./steering/sae-vector.ts"
 export { type Evaluate, type Evaluation, searchCoefficients, type SearchOptions, type SearchResult } from "./steering/search.ts"
+export {
+  type Candidate,
+  candidates,
+  compareMethods,
+  type StudiedTopic,
+  type StudyOptions,
+  type StudyTopic,
+  studyTopics,
+} from "./steering/study-run.ts"
+export { type Estimate, type JudgedPick, lastCoherent, type MethodScore } from "./steering/study.ts"
 export { suffixes } from "./steering/suffixes.ts"
 export { suggestLayers } from "./steering/suggest.ts"
-export { type TrainingMethod, trainingMethods, type TrainingOptions, type TrainingProgress, trainVector } from "./steering/train.ts"
+export {
+  type TrainingMethod,
+  trainingMethods,
+  type TrainingOptions,
+  type TrainingProgress,
+  trainVector,
+} from "./steering/train.ts"
 export { encodeVector, readVector, type VectorFormat, vectorFormat } from "./steering/vector-file.ts"
 export { SteeringVector, type VectorMetadata } from "./steering/vector.ts"

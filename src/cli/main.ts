@@ -10,6 +10,7 @@ import { parseOptions, quote } from "./options.ts"
 import { saeEncode } from "./sae-encode.ts"
 import { saeFeatures } from "./sae-features.ts"
 import { score } from "./score.ts"
+import { study } from "./study.ts"
 import { Terminal } from "./terminal.ts"
 import { trace } from "./trace.ts"
 import { train } from "./train.ts"
@@ -28,6 +29,7 @@ const commands: readonly Command[] = [
   vectorCombine,
   saeEncode,
   saeFeatures,
+  study,
   info,
 ]
 

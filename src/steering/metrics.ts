@@ -22,7 +22,7 @@ export interface Metric {
   /** Which way it goes when a text becomes incoherent. */
   readonly direction: "rises" | "falls"
   /**
-   * Of a metric that is 0 without steering, where no fraction of the baseline means anything: the default distance of its
+   * Of a metric that is 0 or almost 0 without steering, where no fraction of the baseline means anything: the default distance of its
    * threshold from the baseline, in the metric's own units. Others have a threshold relative to the baseline.
    */
   readonly absolute?: number
@@ -53,6 +53,19 @@ export const repetition = (ids: readonly number[]): number => 1 - frequencies(id
 /** The share of the most frequent token. */
 export const largestShare = (ids: readonly number[]): number => Math.max(...frequencies(ids).values()) / ids.length
 
+/** Tokens of a lower log-prob, in nats, count as improbable: a probability of 0.7 %. */
+export const IMPROBABLE = -5
+
+/**
+ * The share of tokens that the unsteered model finds improbable. Sense ends at single impossible words, long before the mean
+ * over all tokens shows them.
+ */
+export function improbableShare({ logprobs }: Pick<TokenScores, "logprobs">): number {
+  let count = 0
+  for (let i = 0; i < logprobs.length; i++) if (!((logprobs[i] as number) >= IMPROBABLE)) count++
+  return count / logprobs.length
+}
+
 /**
  * Perplexity per effective token of the text, exp(nll - unigram entropy): rises both when tokens surprise and when few
  * different ones are used. The ALERT report names a «perplexity with entropy» without its formula; this is ours.
@@ -78,6 +91,7 @@ type Evaluated = "nll" | "vocab" | "perplexity" | "perplexity-entropy" | "perple
 export type MetricName =
   | Evaluated
   | `steered-${Evaluated}`
+  | "improbable"
   | "unigram-entropy"
   | "repetition"
   | "largest-share"
@@ -95,6 +109,8 @@ type Evaluation = readonly [
 
 /** iso-KL's limit for the divergence of a token, in nats. */
 const KL_LIMIT = 1
+/** Beyond the baseline: chosen on the embedded model's topics, see docs/study.md. */
+const IMPROBABLE_LIMIT = 0.025
 
 const BY_A_MODEL: readonly Evaluation[] = [
   ["nll", "mean negative log-prob of the chosen tokens", "rises", nll],
@@ -139,6 +155,13 @@ const all: readonly Metric[] = [
   ...BY_A_MODEL.map(([name, describe, direction, compute]): Metric => {
     return { name, describe, direction, compute: ({ ids, unsteered }) => compute(unsteered, ids) }
   }),
+  {
+    name: "improbable",
+    describe: `share of tokens with a log-prob below ${IMPROBABLE}`,
+    direction: "rises",
+    absolute: IMPROBABLE_LIMIT,
+    compute: ({ unsteered }) => improbableShare(unsteered),
+  },
   ...OF_THE_TEXT,
   ...BY_A_MODEL.map(([name, describe, direction, compute]): Metric => {
     const by = `${describe}, by the steered model`

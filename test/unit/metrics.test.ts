@@ -31,6 +31,7 @@ const EXPECTED: Record<MetricName, [value: number, direction: "rises" | "falls"]
   "perplexity-entropy": [20.085536923187668 / (2 * Math.SQRT2), "rises"],
   "perplexity-repetition": [20.085536923187668 * 1.25, "rises"],
   "predictive-entropy": [1.5, "rises"],
+  "improbable": [0.25, "rises"],
   "unigram-entropy": [entropy, "falls"],
   "repetition": [0.25, "rises"],
   "largest-share": [0.5, "rises"],
@@ -51,9 +52,10 @@ test.each(Object.entries(EXPECTED))("%s by hand", (name, [value, direction]) => 
   expect(metric.name).toBe(name)
 })
 
-test("only the divergences, 0 without steering, have an absolute threshold", () => {
+test("only what is about 0 without steering has an absolute threshold", () => {
   const absolute = metricNames.filter((name) => metrics[name].absolute !== undefined)
   expect(absolute.map((name) => [name, metrics[name].absolute])).toEqual([
+    ["improbable", 0.025],
     ["kl-p50", 1],
     ["kl-p95", 1],
   ])
