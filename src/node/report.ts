@@ -1,0 +1,62 @@
+import { join } from "node:path"
+import { InputError } from "../engine/errors.ts"
+import { makeFolder, writeFileAtomic } from "./files.ts"
+import { readRun } from "./run-folder.ts"
+
+/**
+ * Draws a run's folder into it: report.html, and curve and metrics as SVG and PNG.
+ * @returns the files written
+ * @throws InputError when there is no run, or the folder cannot be written.
+ */
+export async function writeReport(folder: string): Promise<string[]> {
+  const run = await readRun(folder)
+  const { figures, html, document } = await drawing()
+  const curve = figures.curveFigure(run, document)
+  const all = figures.metricsFigure(run, document)
+  const report = html.reportHtml(run, { curve, metrics: figures.metricFigures(run, document) })
+  return await writeAll(folder, { "report.html": report, "curve.svg": curve, "metrics.svg": all })
+}
+
+/**
+ * Compares runs in one comparison.html, with its figure as SVG and PNG, in the folder `out`.
+ * @returns the files written
+ * @throws InputError without two runs, or when a folder holds none.
+ */
+export async function writeComparison(folders: readonly string[], out: string): Promise<string[]> {
+  if (folders.length < 2) throw new InputError({ where: "runs", expected: "at least two to compare", found: `${folders.length}` })
+  const runs = await Promise.all(folders.map(readRun))
+  const { figures, html, document } = await drawing()
+  const figure = figures.comparisonFigure(runs, document)
+  await makeFolder(out)
+  return await writeAll(out, { "comparison.html": html.comparisonHtml(runs, figure), "comparison.svg": figure })
+}
+
+/** An SVG as PNG, twice its size, on white. Text needs a font of the system's. */
+export async function svgToPng(svg: string): Promise<Uint8Array> {
+  const { Resvg } = await import("@resvg/resvg-js")
+  const font = { loadSystemFonts: true, defaultFontFamily: "DejaVu Sans" }
+  return new Resvg(svg, { background: "white", fitTo: { mode: "zoom", value: 2 }, font }).render().asPng()
+}
+
+async function writeAll(folder: string, files: Readonly<Record<string, string>>): Promise<string[]> {
+  const written: string[] = []
+  const write = async (name: string, data: string | Uint8Array): Promise<void> => {
+    await writeFileAtomic(join(folder, name), data)
+    written.push(join(folder, name))
+  }
+  for (const [name, text] of Object.entries(files)) {
+    await write(name, text)
+    if (name.endsWith(".svg")) await write(name.replace(/svg$/, "png"), await svgToPng(text))
+  }
+  return written
+}
+
+/** The drawing library takes a third of a second to load: only reports pay it. */
+async function drawing() {
+  const [figures, html, { parseHTML }] = await Promise.all([
+    import("../steering/report/figures.ts"),
+    import("../steering/report/html.ts"),
+    import("linkedom"),
+  ])
+  return { figures, html, document: parseHTML("<html></html>").document as object }
+}

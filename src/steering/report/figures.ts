@@ -1,0 +1,211 @@
+import * as Plot from "@observablehq/plot"
+import type { RecordedPoint, Run } from "../record.ts"
+import { metricNames, metrics, type MetricName } from "../metrics.ts"
+
+/** What the figures are drawn with: a browser's document, or another that has `createElementNS`. */
+export type FigureDocument = object
+
+/** Colours are attributes, for programs that know no CSS; a dark background's come by a media query. */
+export const FIGURE_CSS = `.rl-figure{color:#222;background:#fff;font-family:system-ui,"DejaVu Sans",sans-serif}
+@media(prefers-color-scheme:dark){.rl-figure{color:#ddd;background:#16181d}
+.rl-curve path{stroke:#7ab0ff}.rl-points circle{fill:#7ab0ff}.rl-band path{fill:#7ab0ff}
+.rl-max line{stroke:#ff7b72}.rl-beyond rect{fill:#ff7b72}.rl-minimum line{stroke:#56c28c}}
+@media print{.rl-figure{color:#222;background:#fff}}`
+
+const BLUE = "#1f5fbf"
+const RED = "#c62828"
+const GREEN = "#15803d"
+const PALETTE = ["#1f77b4", "#d9730d", "#2e9f5b", "#c2498f", "#8a63d2", "#8c6d31", "#0f9bb3", "#888888"]
+
+interface Sample {
+  readonly x: number
+  readonly y: number
+  readonly low: number
+  readonly high: number
+}
+
+/** The watched metric against the coefficient, with baseline, threshold, crossing, maximum, minimum and the spread over prompts. */
+export function curveFigure(run: Run, document: FigureDocument): string {
+  const samples = samplesOf(run.curve, run.settings.metric)
+  const { result } = run
+  const level = (value: number, name: string, dash: string) => [
+    Plot.ruleY([value], { stroke: "currentColor", strokeOpacity: 0.6, strokeDasharray: dash }),
+    Plot.text([value], {
+      y: (v: number) => v,
+      text: [`${name} ${short(value)}`],
+      frameAnchor: "left",
+      textAnchor: "start",
+      dx: 6,
+      dy: name === "baseline" ? 8 : -8,
+    }),
+  ]
+  const marks = result
+    ? [
+        ...beyond(result.crossing, samples),
+        ...level(result.baseline, "baseline", "2,4"),
+        ...level(result.threshold, "threshold", "6,4"),
+        ...upright(result.minimum ?? null, "minimum", GREEN, "rl-minimum", 18),
+        ...upright(result.max, "redline", RED, "rl-max", 4),
+      ]
+    : []
+  return draw(document, `${run.settings.metric} against the coefficient`, {
+    width: 720,
+    height: 340,
+    marginLeft: 50,
+    marginTop: 24,
+    x: { label: "coefficient" },
+    y: { label: unitOf(run.settings.metric), nice: true, ...scaleOf(samples) },
+    marks: [...marks, ...curveMarks(samples)],
+  })
+}
+
+/** Every metric as a small figure of its own. */
+export function metricFigures(run: Run, document: FigureDocument): { name: MetricName; svg: string }[] {
+  const known = metricNames.filter((name) => run.curve.some((point) => point.metrics[name] !== undefined))
+  return known.map((name) => {
+    const samples = samplesOf(run.curve, name)
+    const marks = upright(run.result?.max ?? null, "", RED, "rl-max", 0)
+    const svg = draw(document, `${name}: ${metrics[name].describe}`, {
+      width: 260,
+      height: 150,
+      marginLeft: 44,
+      marginTop: 14,
+      x: { label: null, ticks: 4 },
+      y: { label: null, ticks: 4, nice: true, ...scaleOf(samples) },
+      marks: [...marks, ...curveMarks(samples, 1.6)],
+    })
+    return { name, svg }
+  })
+}
+
+/** {@link metricFigures} in one picture, three in a row. */
+export function metricsFigure(run: Run, document: FigureDocument): string {
+  const each = metricFigures(run, document)
+  const width = 3 * 270
+  const height = Math.ceil(each.length / 3) * 178
+  const cells = each.map(({ name, svg }, i) => {
+    const [x, y] = [(i % 3) * 270, Math.floor(i / 3) * 178]
+    return `<text x="${x + 44}" y="${y + 16}" font-size="12" font-weight="600">${name}</text>${svg.replace("<svg ", `<svg x="${x}" y="${y + 22}" `)}`
+  })
+  const open = `<svg xmlns="http://www.w3.org/2000/svg" class="rl-figure" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}"`
+  return `${open} fill="currentColor" role="img" aria-label="every metric"><style>${FIGURE_CSS}</style>${cells.join("")}</svg>`
+}
+
+/** Several runs' watched metrics over their baselines: 1 is the unsteered model's. */
+export function comparisonFigure(runs: readonly Run[], document: FigureDocument): string {
+  const range = runs.map(({ name }, i) => ({ name: unique(name, i), color: PALETTE[i % PALETTE.length] as string }))
+  const rows = runs.flatMap(({ curve, result, settings }, i) =>
+    samplesOf(curve, settings.metric).map(({ x, y }) => ({ x, y: y / (result?.baseline ?? 1), run: range[i]?.name })),
+  )
+  const picks = runs.flatMap(({ result }, i) => (result?.max == null ? [] : [{ x: result.max, color: runColor(i) }]))
+  return draw(document, "metric over its baseline against the coefficient, of every run", {
+    width: 720,
+    height: 360,
+    marginLeft: 50,
+    x: { label: "coefficient" },
+    y: { label: "metric / baseline", nice: true },
+    color: { domain: range.map(({ name }) => name), range: range.map(({ color }) => color) },
+    marks: [
+      Plot.ruleY([1], { stroke: "currentColor", strokeOpacity: 0.6, strokeDasharray: "2,4" }),
+      ...picks.map(({ x, color }) => Plot.ruleX([x], { stroke: color, strokeDasharray: "4,3" })),
+      Plot.line(rows, { x: "x", y: "y", z: "run", stroke: "run", strokeWidth: 2 }),
+      Plot.dot(rows, { x: "x", y: "y", fill: "run", r: 2.5 }),
+    ],
+  })
+}
+
+/** The colour of the i-th run in {@link comparisonFigure}. */
+export const runColor = (i: number): string => PALETTE[i % PALETTE.length] as string
+
+export interface HeatCell {
+  /** A layer or a set of them. */
+  readonly layers: string
+  readonly coefficient: number
+  readonly value: number
+}
+
+/** A value for every coefficient and layer, such as the metric over its baseline. */
+export function heatMap(cells: readonly HeatCell[], label: string, document: FigureDocument): string {
+  const rows = [...new Set(cells.map(({ layers }) => layers))]
+  return draw(document, `${label} by layer and coefficient`, {
+    width: 720,
+    height: 70 + 24 * rows.length,
+    marginLeft: 60,
+    x: { type: "band", label: "coefficient", domain: [...new Set(cells.map((c) => c.coefficient))].sort((a, b) => a - b) },
+    y: { label: "layer", domain: rows },
+    color: { scheme: "YlOrRd" },
+    marks: [
+      Plot.cell(cells, {
+        x: "coefficient",
+        y: "layers",
+        fill: "value",
+        inset: 0.5,
+        title: (c: HeatCell) => `layer ${c.layers}, coefficient ${c.coefficient}: ${short(c.value)}`,
+      }),
+    ],
+  })
+}
+
+function curveMarks(samples: readonly Sample[], r = 3) {
+  const spread = samples.filter(({ low, high }) => Number.isFinite(low) && Number.isFinite(high))
+  return [
+    Plot.areaY(spread, { x: "x", y1: "low", y2: "high", fill: BLUE, fillOpacity: 0.15, className: "rl-band" }),
+    Plot.line(samples, { x: "x", y: "y", stroke: BLUE, strokeWidth: r * 0.7, className: "rl-curve" }),
+    Plot.dot(samples, { x: "x", y: "y", fill: BLUE, r, className: "rl-points" }),
+  ]
+}
+
+function upright(value: number | null, name: string, color: string, className: string, dy: number) {
+  if (value === null) return []
+  const label = Plot.text([value], {
+    x: (v: number) => v,
+    text: [`${name} ${short(value)}`],
+    frameAnchor: "top",
+    textAnchor: "end",
+    dx: -6,
+    dy,
+    fontWeight: 600,
+  })
+  const line = Plot.ruleX([value], { stroke: color, strokeWidth: 2, className })
+  return name === "" ? [line] : [line, label]
+}
+
+function beyond(crossing: number | null, samples: readonly Sample[]) {
+  const last = samples.at(-1)?.x
+  if (crossing === null || last === undefined || last <= crossing) return []
+  return [Plot.rectX([0], { x1: crossing, x2: last, fill: RED, fillOpacity: 0.08, className: "rl-beyond" })]
+}
+
+function samplesOf(curve: readonly RecordedPoint[], name: MetricName): Sample[] {
+  return curve
+    .map((point) => {
+      const byPrompt = (point.metricsByPrompt ?? []).map((values) => values[name]).filter(Number.isFinite)
+      const y = point.metrics[name]
+      return { x: point.coefficient, y, low: Math.min(y, ...byPrompt), high: Math.max(y, ...byPrompt) }
+    })
+    .filter(({ y }) => Number.isFinite(y))
+}
+
+/** A metric that grows a hundredfold, as perplexities do, is drawn on a logarithmic scale. */
+function scaleOf(samples: readonly Sample[]): { type?: "log"; tickFormat?: string } {
+  const low = Math.min(...samples.map((sample) => sample.low))
+  const high = Math.max(...samples.map((sample) => sample.high))
+  return low > 0 && high / low > 100 ? { type: "log", tickFormat: "~g" } : {}
+}
+
+function draw(document: FigureDocument, label: string, options: Plot.PlotOptions): string {
+  const drawing = { ...options, document, className: "rl-figure", ariaLabel: label, style: { fontSize: "12px" } }
+  // Plot gives a live element; its own style sheet is replaced by one that needs no functions of CSS that SVG programs lack.
+  const svg = String((Plot.plot(drawing as Plot.PlotOptions) as unknown as { outerHTML: string }).outerHTML)
+  return svg
+    .replace(/<style>[^]*?<\/style>/, `<style>${FIGURE_CSS}</style>`)
+    .replace("<svg ", `<svg ${svg.includes("xmlns=") ? "" : 'xmlns="http://www.w3.org/2000/svg" '}role="img" `)
+}
+
+const unitOf = (name: MetricName): string =>
+  /nll|vocab|entropy|kl/.test(name) && !name.includes("perplexity") ? `${name} (nats)` : name
+
+/** Names of folders may be the same: the first keeps its own, the others get a number. */
+const unique = (name: string, i: number): string => `${i + 1}. ${name}`
+
+const short = (value: number): string => `${Number(value.toPrecision(4))}`

@@ -1,0 +1,116 @@
+import { metrics } from "../metrics.ts"
+import type { RecordedCompletion, RecordedPoint, Run } from "../record.ts"
+import { runColor } from "./figures.ts"
+import { REPORT_CSS } from "./style.ts"
+
+export interface ReportFigures {
+  readonly curve: string
+  readonly metrics: readonly { readonly name: keyof typeof metrics; readonly svg: string }[]
+}
+
+/** A run as one HTML file that needs nothing else. Figures are SVG, as the figures' functions give them. */
+export function reportHtml(run: Run, figures: ReportFigures): string {
+  const { adapter, versions, model, vector, layers, prompts, settings } = run
+  const small = figures.metrics.map(
+    ({ name, svg }) => `<figure>${svg}<figcaption><b>${name}</b> ${escape(metrics[name].describe)}</figcaption></figure>`,
+  )
+  return page(
+    `${run.name}: redline`,
+    `<header><p class="over">${escape(model.name)}, vector of layers ${layers.join(", ")}</p><h1>${escape(headline(run))}</h1>
+<p>${escape(explanation(run))}</p></header>
+<section><h2>The curve</h2><figure class="wide">${figures.curve}<figcaption>The band spans the prompts.</figcaption></figure></section>
+<section><h2>Every metric</h2><div class="multiples">${small.join("\n")}</div></section>
+<section><h2>Texts</h2><p class="legend">The darker a token, the less the unsteered model expects it:
+${[1, 3, 5, 7, 9].map((s) => `<i class="s${s}">−${s - 1}${s === 9 ? " or less" : ""}</i>`).join(" ")} nats</p>
+${run.curve.map((point) => pointSection(point, run)).join("\n")}</section>
+<section><h2>Settings</h2>${definitions({ ...settings, prompts: prompts.map(nameOf).join(" · ") })}</section>
+<section><h2>Model, vector, environment</h2>${definitions({ ...model, ...prefixed("vector", vector), ...prefixed("adapter", adapter), ...versions })}</section>`,
+  )
+}
+
+/** Several runs side by side. */
+export function comparisonHtml(runs: readonly Run[], figure: string): string {
+  const head = ["run", "model", "layers", "metric", "baseline", "threshold", "redline", "crossing", "minimum"]
+  const rows = runs.map(({ name, model, layers, settings, result }, i) => {
+    const numbers = [result?.baseline, result?.threshold, result?.max, result?.crossing, result?.minimum]
+    const cells = [model.name, layers.join(", "), settings.metric, ...numbers.map(shown)].map(
+      (cell) => `<td>${escape(cell)}</td>`,
+    )
+    return `<tr><th scope="row"><span style="color:${runColor(i)}">●</span> ${i + 1}. ${escape(name)}</th>${cells.join("")}</tr>`
+  })
+  return page(
+    "Runs compared: redline",
+    `<header><h1>${runs.length} runs compared</h1></header>
+<figure class="wide">${figure}<figcaption>Each metric divided by its baseline; dashed: the redlines.</figcaption></figure>
+<div class="scroll" tabindex="0" role="region" aria-label="the runs"><table><thead><tr>${head.map((h) => `<th scope="col">${h}</th>`).join("")}</tr></thead><tbody>${rows.join("\n")}</tbody></table></div>`,
+  )
+}
+
+/** The result in a sentence. */
+export function headline({ result }: Run): string {
+  if (!result) return "This search is not done."
+  if (result.max === null) return "No redline found."
+  return `The redline is ${result.max}.`
+}
+
+function explanation({ result, settings }: Run): string {
+  if (!result) return "Run it again with the same settings: it goes on where it stopped."
+  const { crossing, baseline, threshold, reason, minimum } = result
+  const limit = `its threshold ${shown(threshold)} (${shown(baseline)} at coefficient 0)`
+  if (crossing === null) return `${settings.metric} has not reached ${limit}: ${reason ?? "no crossing"}.`
+  const takes = minimum == null ? "" : ` The vector takes effect from ${minimum}.`
+  return `Up to there the unsteered model finds the text about as probable as its own. At ${crossing}, ${settings.metric} (${metrics[settings.metric].describe}) crosses ${limit}.${takes}`
+}
+
+function pointSection(point: RecordedPoint, { result, prompts, settings }: Run): string {
+  const { coefficient, metric, completions } = point
+  const isMax = coefficient === result?.max
+  const broken = result?.crossing != null && coefficient >= result.crossing
+  const kind = isMax ? "redline" : broken ? "broken" : "sound"
+  const mark = isMax ? " <strong>redline</strong>" : coefficient === result?.minimum ? " <strong>minimum</strong>" : ""
+  const texts = completions.map((completion, i) => {
+    return `<p><q>${escape(prompts[i] ? nameOf(prompts[i]) : "")}</q> ${tokens(completion)}</p>`
+  })
+  const others = texts.length - 1
+  const more = others < 1 ? "" : `<details><summary>${others} more</summary>${texts.slice(1).join("\n")}</details>`
+  return `<article class="${kind}"><h3>${coefficient}${mark} <small>${settings.metric} ${shown(metric)}</small></h3>${texts[0] ?? ""}${more}</article>`
+}
+
+/** A token's shade goes by its log-prob: class s0 for 0 nats, s9 for -8 and less. */
+function tokens({ ids, logprobs, text, pieces }: RecordedCompletion): string {
+  if (!pieces) return escape(text ?? ids.join(" "))
+  return pieces
+    .map((piece, i) => {
+      const logprob = logprobs[i] ?? 0
+      const shade = logprob >= 0 ? 0 : Math.min(9, 1 + Math.floor(-logprob) || 9)
+      return `<i class="s${shade}" title="${logprob.toFixed(2)}">${escape(piece)}</i>`
+    })
+    .join("")
+}
+
+function definitions(values: Readonly<Record<string, unknown>>): string {
+  const items = Object.entries(values).map(([key, value]) => {
+    const text = typeof value === "string" ? value : JSON.stringify(value)
+    return `<dt>${escape(key)}</dt><dd>${escape(text ?? "none")}</dd>`
+  })
+  return `<dl>${items.join("")}</dl>`
+}
+
+const prefixed = (prefix: string, values: Readonly<Record<string, unknown>>): Record<string, unknown> =>
+  Object.fromEntries(Object.entries(values).map(([key, value]) => [`${prefix} ${key}`, value]))
+
+const nameOf = ({ text, ids }: Run["prompts"][number]): string => text ?? ids.join(" ")
+
+const shown = (value: number | null | undefined): string => (value == null ? "none" : `${Number(value.toPrecision(4))}`)
+
+const ENTITIES: Readonly<Record<string, string>> = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#39;" }
+const escape = (text: string): string => text.replace(/[&<>"']/g, (character) => ENTITIES[character] as string)
+
+function page(title: string, body: string): string {
+  return `<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark"><link rel="icon" href="data:,"><title>${escape(title)}</title>
+<style>${REPORT_CSS}</style></head>
+<body><main>${body}</main></body></html>
+`
+}
