@@ -38,7 +38,10 @@ export function conclusion(found: FoundRedline): string[] {
   const { baseline, threshold, crossing, max, interpolated, unit, reason, settings, stopped, prompts } = found
   const averaged = prompts.length > 1 ? `, mean over ${counted(prompts.length, "prompt")}` : ""
   const metric = `${settings.metric} (${metrics[settings.metric].describe}${averaged})`
-  const limit = `its threshold ${threshold.toFixed(3)}, ${percent(settings.threshold)} above the baseline ${baseline.toFixed(3)} at coefficient 0`
+  const { absolute, direction } = metrics[settings.metric]
+  const distance = absolute === undefined ? percent(settings.threshold) : `${settings.threshold}`
+  const side = direction === "rises" ? "above" : "below"
+  const limit = `its threshold ${threshold.toFixed(3)}, ${distance} ${side} the baseline ${baseline.toFixed(3)} at coefficient 0`
   const advice = stopped ? [] : [`Try ${max === null ? "larger" : "smaller"} ones with --coefficients, or auto.`]
   const stop = stopped ? ["Stopped before the search was done: this is what was known by then."] : []
   if (max === null || crossing === null) {

@@ -11,6 +11,7 @@ import {
   parseCoefficients,
   type SteeringVector,
   trainVector,
+  defaultThreshold,
 } from "../index.ts"
 import { embeddedModel, makeFolder, writeFileAtomic } from "../node.ts"
 import type { Command, Context } from "./command.ts"
@@ -41,7 +42,10 @@ export const find: Command = {
     "coefficients": { value: "LIST", help: "start:end:step (0:8:0.25), 0,1,2.5 or auto, which is the default" },
     "tokens": { value: "N", help: "new tokens of a completion; 32 unless told" },
     "repetition-penalty": { value: "NUMBER", help: "while generating; 1.1 unless told, 1 is none" },
-    "threshold": { value: "NUMBER", help: "how far the metric rises at the redline, as a fraction; 0.2 unless told" },
+    "threshold": {
+      value: "NUMBER",
+      help: "how far the metric moves to the redline, as a fraction of its baseline; 0.2 unless told, or the metric's own distance",
+    },
     "metric": { value: "NAME", help: "what is watched, see below; nll unless told" },
     "out": { value: "DIR", help: "write run.json (the JSON document) and vector.safetensors there" },
     "texts": { help: "also print every prompt's text at the redline" },
@@ -133,12 +137,13 @@ async function readRequest(options: Options): Promise<Request> {
     throw new InputError({ where: "find", expected, found: "none of them", todo })
   }
   const layers = layersOption(options)
+  const metric = metricOption(options)
   const settings = {
     coefficients: parseCoefficients(options.text("coefficients") ?? "auto", "--coefficients"),
     tokens: options.number("tokens", count) ?? 32,
     repetitionPenalty: options.number("repetition-penalty", positive) ?? 1.1,
-    threshold: options.number("threshold", positive) ?? 0.2,
-    metric: metricOption(options),
+    threshold: options.number("threshold", positive) ?? defaultThreshold(metrics[metric]),
+    metric,
   }
   const file = options.text("vector")
   const vector = file === undefined ? undefined : await readVectorFile(file, layers)

@@ -192,11 +192,11 @@ class Evaluator {
 
   #point(coefficient: number, completions: readonly JudgedCompletion[]): CurvePoint {
     const metricsByPrompt = computeMetrics(completions)
-    const metrics = meanMetrics(metricsByPrompt)
+    const means = meanMetrics(metricsByPrompt)
     const texts = completions.map(({ ids, unsteered }) => {
       return { ids, logprobs: [...unsteered.logprobs], text: this.#model.decode(ids) }
     })
-    return { coefficient, metric: metrics[this.#settings.metric], metrics, metricsByPrompt, completions: texts }
+    return { coefficient, metric: means[this.#settings.metric], metrics: means, metricsByPrompt, completions: texts }
   }
 }
 

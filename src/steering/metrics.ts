@@ -196,7 +196,7 @@ export function computeMetrics(completions: readonly MetricInput[]): Metrics[] {
 
 /** Every metric's mean over completions: each prompt counts the same, however long its completion. */
 export function meanMetrics(each: readonly Metrics[]): Metrics {
-  return byName(({ name }) => mean(each.map((metrics) => metrics[name])))
+  return byName(({ name }) => mean(each.map((one) => one[name])))
 }
 
 function byName(value: (metric: Metric) => number): Metrics {
