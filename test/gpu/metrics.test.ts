@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, expect, test } from "vitest"
+import { afterAll, beforeAll, test } from "vitest"
 import type { Model } from "../../src/engine/model.ts"
 import { computeMetrics, type MetricInput, metricNames } from "../../src/steering/metrics.ts"
 import { randomModel } from "../helpers/models.ts"

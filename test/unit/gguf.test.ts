@@ -348,7 +348,7 @@ test("a file with any byte changed is read or refused, and nothing else happens"
       const changed = fromRepeng.slice()
       changed[at] = byte
       const result = await read(changed).catch((error: unknown) => error)
-      if (!(result instanceof SteeringVector)) expect(result).toBeInstanceOf(InputError)
+      expect(result instanceof SteeringVector || result instanceof InputError).toBe(true)
     }
   }
 })

@@ -89,7 +89,7 @@ test("each prompt counts the same, however long its completion", () => {
   const one = { logprobs: of(-1), vocabMeans: of(-4), entropies: of(0) }
   const short: MetricInput = { ids: [2], unsteered: one, steered: one, divergences: of(0.5) }
   const each = computeMetrics([completion, short])
-  expect(each.map((one) => one.nll)).toEqual([3, 1])
+  expect(each.map(({ nll: value }) => value)).toEqual([3, 1])
   expect(meanMetrics(each)).toMatchObject({ "nll": 2, "vocab": 9, "steered-nll": 0.75, "kl-p50": 1, "repetition": 0.125 })
   expect(Object.keys(each[0]!)).toEqual(metricNames)
 })
