@@ -159,16 +159,16 @@ export function readPoints(source: string, where: string): { points: RecordedPoi
  * Makes sure that a search may go on in the folder of another.
  * @throws InputError naming the first difference
  */
-export function checkSameRun(recorded: RunIdentity, wanted: RunIdentity, where: string): void {
+export function checkSameRun(before: RunIdentity, wanted: RunIdentity, where: string): void {
   const keys = ["model", "vector", "layers", "prompts", "settings", "adapter", "versions"] as const
   for (const key of keys) {
-    const difference = firstDifference(plain(recorded[key]), plain(wanted[key]), key)
+    const difference = firstDifference(plain(before[key]), plain(wanted[key]), key)
     if (!difference) continue
-    const [path, before, now] = difference
+    const [path, found, expected] = difference
     throw new InputError({
       where: `${where}, ${path}`,
-      expected: `${show(now)}, as in this run`,
-      found: show(before),
+      expected: `${show(expected)}, as in this run`,
+      found: show(found),
       todo: "resume with the same model, vector and settings, or choose another folder",
     })
   }

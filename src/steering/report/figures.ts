@@ -53,6 +53,7 @@ export function curveFigure(run: Run, document: FigureDocument): string {
     height: 340,
     marginLeft: 50,
     marginTop: 24,
+    marginBottom: 42,
     x: { label: "coefficient" },
     y: { label: unitOf(run.settings.metric), nice: true, ...scaleOf(samples) },
     marks: [...marks, ...curveMarks(samples)],
@@ -97,11 +98,12 @@ export function comparisonFigure(runs: readonly Run[], document: FigureDocument)
   const rows = runs.flatMap(({ curve, result, settings }, i) =>
     samplesOf(curve, settings.metric).map(({ x, y }) => ({ x, y: y / (result?.baseline ?? 1), run: range[i]?.name })),
   )
-  const picks = runs.flatMap(({ result }, i) => (result?.max == null ? [] : [{ x: result.max, color: runColor(i) }]))
+  const picks = runs.flatMap(({ result }, i) => (typeof result?.max !== "number" ? [] : [{ x: result.max, color: runColor(i) }]))
   return draw(document, "metric over its baseline against the coefficient, of every run", {
     width: 720,
     height: 360,
     marginLeft: 50,
+    marginBottom: 42,
     x: { label: "coefficient" },
     y: { label: "metric / baseline", nice: true },
     color: { domain: range.map(({ name }) => name), range: range.map(({ color }) => color) },
@@ -131,6 +133,7 @@ export function heatMap(cells: readonly HeatCell[], label: string, document: Fig
     width: 720,
     height: 70 + 24 * rows.length,
     marginLeft: 60,
+    marginBottom: 42,
     x: { type: "band", label: "coefficient", domain: [...new Set(cells.map((c) => c.coefficient))].sort((a, b) => a - b) },
     y: { label: "layer", domain: rows },
     color: { scheme: "YlOrRd" },
@@ -196,7 +199,7 @@ function scaleOf(samples: readonly Sample[]): { type?: "log"; tickFormat?: strin
 function draw(document: FigureDocument, label: string, options: Plot.PlotOptions): string {
   const drawing = { ...options, document, className: "rl-figure", ariaLabel: label, style: { fontSize: "12px" } }
   // Plot gives a live element; its own style sheet is replaced by one that needs no functions of CSS that SVG programs lack.
-  const svg = String((Plot.plot(drawing as Plot.PlotOptions) as unknown as { outerHTML: string }).outerHTML)
+  const svg = (Plot.plot(drawing as Plot.PlotOptions) as unknown as { outerHTML: string }).outerHTML
   return svg
     .replace(/<style>[^]*?<\/style>/, `<style>${FIGURE_CSS}</style>`)
     .replace("<svg ", `<svg ${svg.includes("xmlns=") ? "" : 'xmlns="http://www.w3.org/2000/svg" '}role="img" `)

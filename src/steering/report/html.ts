@@ -58,14 +58,14 @@ function explanation({ result, settings }: Run): string {
   const { crossing, baseline, threshold, reason, minimum } = result
   const limit = `its threshold ${shown(threshold)} (${shown(baseline)} at coefficient 0)`
   if (crossing === null) return `${settings.metric} has not reached ${limit}: ${reason ?? "no crossing"}.`
-  const takes = minimum == null ? "" : ` The vector takes effect from ${minimum}.`
+  const takes = minimum === null || minimum === undefined ? "" : ` The vector takes effect from ${minimum}.`
   return `Up to there the unsteered model finds the text about as probable as its own. At ${crossing}, ${settings.metric} (${metrics[settings.metric].describe}) crosses ${limit}.${takes}`
 }
 
 function pointSection(point: RecordedPoint, { result, prompts, settings }: Run): string {
   const { coefficient, metric, completions } = point
   const isMax = coefficient === result?.max
-  const broken = result?.crossing != null && coefficient >= result.crossing
+  const broken = typeof result?.crossing === "number" && coefficient >= result.crossing
   const kind = isMax ? "redline" : broken ? "broken" : "sound"
   const mark = isMax ? " <strong>redline</strong>" : coefficient === result?.minimum ? " <strong>minimum</strong>" : ""
   const texts = completions.map((completion, i) => {
@@ -101,7 +101,8 @@ const prefixed = (prefix: string, values: Readonly<Record<string, unknown>>): Re
 
 const nameOf = ({ text, ids }: Run["prompts"][number]): string => text ?? ids.join(" ")
 
-const shown = (value: number | null | undefined): string => (value == null ? "none" : `${Number(value.toPrecision(4))}`)
+const shown = (value: number | null | undefined): string =>
+  value === null || value === undefined ? "none" : `${Number(value.toPrecision(4))}`
 
 const ENTITIES: Readonly<Record<string, string>> = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#39;" }
 const escape = (text: string): string => text.replace(/[&<>"']/g, (character) => ENTITIES[character] as string)
