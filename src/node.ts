@@ -2,8 +2,18 @@
 import { fileURLToPath } from "node:url"
 
 export { openDevice, type OpenDeviceOptions } from "./node/dawn.ts"
-export { assertWritable, type DiskFolder, type FileSource, fileSource, makeFolder, openFolder, writeFileAtomic } from "./node/files.ts"
+export {
+  assertWritable,
+  type DiskFolder,
+  type FileSource,
+  fileSource,
+  makeFolder,
+  openFolder,
+  writeFileAtomic,
+} from "./node/files.ts"
 export { loadModel } from "./node/model.ts"
+export { writeComparison, writeReport } from "./node/report.ts"
+export { hashModel, openRun, type OpenRun, readRun, sha256 } from "./node/run-folder.ts"
 
 /** The folder of the model that comes with this package, tiny-talk: beside src/ as beside dist/. */
 export const embeddedModel: string = fileURLToPath(new URL("../models/tiny-talk", import.meta.url))

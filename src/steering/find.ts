@@ -6,7 +6,8 @@ import type { Coefficients } from "./coefficients.ts"
 import { defaultThreshold } from "./crossing.ts"
 import { computeMetrics, meanMetrics, type MetricName, type Metrics, metrics } from "./metrics.ts"
 import { minimumCoefficient } from "./methods.ts"
-import { type EvaluateContext, searchCoefficients, type SearchResult } from "./search.ts"
+import { recorded } from "./record.ts"
+import { type Evaluate, type EvaluateContext, searchCoefficients, type SearchResult } from "./search.ts"
 import type { SteeringVector } from "./vector.ts"
 
 export interface FindOptions {
@@ -28,6 +29,8 @@ export interface FindOptions {
   readonly threshold?: number
   /** The metric that is watched; `nll` unless told. */
   readonly metric?: MetricName
+  /** Points that an earlier search of the same settings left, and where new ones are kept as they come. */
+  readonly record?: { readonly known: readonly CurvePoint[]; append(points: readonly CurvePoint[]): void }
   readonly signal?: AbortSignal
   readonly onProgress?: (progress: FindProgress) => void
 }
@@ -110,20 +113,18 @@ export async function findRedline(model: Model, vector: SteeringVector, options:
     onProgress?.(progress)
   }
   const evaluator = new Evaluator(model, chosen, promptIds, settings, (batch) => report({ batch }))
-  const found = await searchCoefficients<CurvePoint>(
-    (coefficients, context) => {
-      report({ total: progress.done + coefficients.length, batch: 0 })
-      return evaluator.evaluate(coefficients, context)
-    },
-    {
-      coefficients: settings.coefficients,
-      metric: settings.metric,
-      fraction: settings.threshold,
-      unit,
-      ...(signal && { signal }),
-      onProgress: ({ done, total }) => report({ done, total, batch: 0 }),
-    },
-  )
+  const evaluate: Evaluate<CurvePoint> = (coefficients, context) => {
+    report({ total: progress.done + coefficients.length, batch: 0 })
+    return evaluator.evaluate(coefficients, context)
+  }
+  const found = await searchCoefficients<CurvePoint>(options.record ? recorded(evaluate, options.record) : evaluate, {
+    coefficients: settings.coefficients,
+    metric: settings.metric,
+    fraction: settings.threshold,
+    unit,
+    ...(signal && { signal }),
+    onProgress: ({ done, total }) => report({ done, total, batch: 0 }),
+  })
   return { ...found, prompts, layers: chosen.layers, settings, minimum: minimumCoefficient(found.curve), unit }
 }
 

@@ -97,9 +97,10 @@ const all: readonly Method[] = [
 ]
 
 /** Every method by its name. */
-export const methods: Readonly<Record<MethodName, Method>> = Object.fromEntries(
-  all.map((each) => [each.name, each]),
-) as Record<MethodName, Method>
+export const methods: Readonly<Record<MethodName, Method>> = Object.fromEntries(all.map((each) => [each.name, each])) as Record<
+  MethodName,
+  Method
+>
 
 function method(name: MethodName, describe: string, locate: Locate, byPrompt = true): Method {
   const pick = (curve: MethodCurve, options: MethodOptions = {}): Pick => {
