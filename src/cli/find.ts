@@ -13,7 +13,7 @@ import {
   trainVector,
   defaultThreshold,
 } from "../index.ts"
-import { embeddedModel, makeFolder, writeFileAtomic } from "../node.ts"
+import { embeddedModel } from "../node.ts"
 import type { Command, Context } from "./command.ts"
 import { assertFolderWritable } from "./files.ts"
 import { allTexts, conclusion, curveTable, settingsLine } from "./find-report.ts"
@@ -21,8 +21,9 @@ import { checkLayers, layersOption, middleThird } from "./layers.ts"
 import { count, type Options, positive, quote } from "./options.ts"
 import { checkPairs, pairsOptions, type PairsSource, readPair, readPairsFile } from "./pairs.ts"
 import { readPrompts, sharedPrefix } from "./prompts.ts"
+import { finishSearch, openSearch } from "./run-record.ts"
 import { adapterName, shortPath, describeModel, modelName, openSession, type Session } from "./session.ts"
-import { counted, ranges, toJson, wrap } from "./text.ts"
+import { counted, ranges, wrap } from "./text.ts"
 import { checkVector, describeVector, type FileVector, noteVectors, readVectorFile } from "./vectors.ts"
 
 const metricNames = Object.keys(metrics) as MetricName[]
@@ -47,7 +48,10 @@ export const find: Command = {
       help: "how far the metric moves to the redline, as a fraction of its baseline; 0.2 unless told, or the metric's own distance",
     },
     "metric": { value: "NAME", help: "what is watched, see below; nll unless told" },
-    "out": { value: "DIR", help: "write run.json (the JSON document) and vector.safetensors there" },
+    "out": {
+      value: "DIR",
+      help: "keep the run there: run.json, curve.jsonl, the vector, figures, report.html; a stopped one goes on",
+    },
     "texts": { help: "also print every prompt's text at the redline" },
     "demo": {
       help: "the embedded model's bridge pairs, its prompts, layers 3-4, coefficients 0:1.8:0.1, where not given otherwise",
@@ -99,10 +103,13 @@ async function run(context: Context): Promise<void> {
   const loaded = performance.now()
   const vector = request.vector?.vector ?? (await trainedOn(model, request.source as PairsSource, { ...context, options }))
   const vectorKnown = performance.now()
+  const { out, settings, prompts } = request
+  using record = out === undefined ? undefined : await openSearch(out, session, options, { vector, prompts, settings }, terminal)
   terminal.progress("searching")
   const found = await findRedline(model, vector, {
-    ...request.settings,
-    prompts: request.prompts,
+    ...settings,
+    prompts,
+    ...(record && { record }),
     signal,
     onProgress: ({ done, total, batch }) => {
       const percent = Math.round((100 * (done + batch * (total - done))) / total)
@@ -125,7 +132,7 @@ async function run(context: Context): Promise<void> {
       .map(([name, s]) => `${s.toFixed(1)} s ${name}`)
       .join(", ")}`,
   )
-  if (request.out !== undefined) await writeRun(request.out, document, vector)
+  if (out !== undefined && record) await finishSearch(out, record, found, vector, seconds)
 }
 
 /** Everything that can be read and checked without the model. */
@@ -239,10 +246,4 @@ function printFound(
   }
   terminal.print("", ...conclusion(found).flatMap((sentence) => wrap(sentence, terminal.width)))
   if (options.has("texts")) terminal.print("", ...allTexts(found))
-}
-
-async function writeRun(folder: string, document: unknown, vector: SteeringVector): Promise<void> {
-  await makeFolder(folder)
-  await writeFileAtomic(join(folder, "vector.safetensors"), vector.toSafetensors())
-  await writeFileAtomic(join(folder, "run.json"), `${toJson(document)}\n`)
 }

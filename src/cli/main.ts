@@ -1,5 +1,4 @@
 #!/usr/bin/env node
-import { readFileSync } from "node:fs"
 import { InputError, RedlineError, nearest } from "../index.ts"
 import { type Command, commonOptions } from "./command.ts"
 import { find } from "./find.ts"
@@ -10,7 +9,9 @@ import { parseOptions, quote } from "./options.ts"
 import { saeEncode } from "./sae-encode.ts"
 import { saeFeatures } from "./sae-features.ts"
 import { score } from "./score.ts"
+import { report } from "./report.ts"
 import { study } from "./study.ts"
+import { version } from "./version.ts"
 import { Terminal } from "./terminal.ts"
 import { trace } from "./trace.ts"
 import { train } from "./train.ts"
@@ -30,6 +31,7 @@ const commands: readonly Command[] = [
   saeEncode,
   saeFeatures,
   study,
+  report,
   info,
 ]
 
@@ -98,11 +100,6 @@ const isOption = (word: string | undefined): boolean => word?.startsWith("-") ??
 function say(text: string): number {
   process.stdout.write(`${text}\n`)
   return EXIT.done
-}
-
-function version(): string {
-  const text = readFileSync(new URL("../package.json", import.meta.url), "utf8")
-  return (JSON.parse(text) as { version: string }).version
 }
 
 function fail(error: unknown): number {
