@@ -291,8 +291,20 @@ describe("find", () => {
     }
     const seconds = document["seconds"] as Record<string, number>
     expect(Object.keys(seconds)).toEqual(["load", "train", "search", "total"])
-    expect(readdirSync(at("run/deep")).toSorted()).toEqual(["run.json", "vector.safetensors"])
-    expect(JSON.parse(readFileSync(at("run/deep/run.json"), "utf8"))).toEqual(document)
+    const files = [
+      "curve.jsonl",
+      "curve.png",
+      "curve.svg",
+      "metrics.png",
+      "metrics.svg",
+      "report.html",
+      "run.json",
+      "seconds.json",
+    ]
+    expect(readdirSync(at("run/deep")).toSorted()).toEqual([...files, "vector.safetensors"])
+    const { result, settings } = JSON.parse(readFileSync(at("run/deep/run.json"), "utf8")) as Record<string, unknown>
+    expect(settings).toEqual(document["settings"])
+    expect(result).toMatchObject({ max: document["max"], crossing: document["crossing"], baseline: document["baseline"] })
   })
 
   test("a curve that never crosses has a reason", async () => {
