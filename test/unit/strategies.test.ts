@@ -43,7 +43,12 @@ test("iso-kl draws its line between logarithms, loss-bound between losses", () =
 })
 
 test("the minimum is where half of the tokens of half of the texts changed", () => {
-  const texts = [[1, 2, 3, 4], [1, 2, 3, 9], [1, 8, 9, 9], [7, 8, 9, 9]]
+  const texts = [
+    [1, 2, 3, 4],
+    [1, 2, 3, 9],
+    [1, 8, 9, 9],
+    [7, 8, 9, 9],
+  ]
   const points = texts.map((ids, coefficient) => ({ coefficient, metricsByPrompt: [], completions: [{ ids }] }))
   expect(minimumCoefficient(points)).toBe(2)
   expect(minimumCoefficient(points.slice(0, 2))).toBeNull()
