@@ -35,7 +35,7 @@ export function parseOsRelease(text) {
 export function backportsSource(aptTargets) {
   const targets = aptTargets.split("\n").map((line) => line.split(" "))
   if (targets.some(([suite]) => suite === BACKPORTS)) return undefined
-  const mirror = targets.find(([suite]) => suite === "bookworm")?.[1] ?? "http://deb.debian.org/debian"
+  const mirror = targets.find(([suite]) => suite === "bookworm")?.[1] ?? "http://ftp.debian.org/debian"
   return `deb ${mirror} ${BACKPORTS} main`
 }
 

@@ -51,7 +51,7 @@ test.each([
     "bookworm http://mirror.example/debian/\nbookworm-security http://mirror.example/security/\n",
     "deb http://mirror.example/debian/ bookworm-backports main",
   ],
-  ["", "deb http://deb.debian.org/debian bookworm-backports main"],
+  ["", "deb http://ftp.debian.org/debian bookworm-backports main"],
   ["bookworm http://mirror.example/debian/\nbookworm-backports http://mirror.example/debian/\n", undefined],
 ])("of apt's targets %j, the missing source is %j", (targets, source) => {
   expect(backportsSource(targets)).toBe(source)

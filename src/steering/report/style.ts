@@ -12,6 +12,7 @@ main{max-width:54rem;margin:0 auto;padding:1rem}
 h1{font-size:2rem;line-height:1.2;margin:.2em 0}h2{margin:2rem 0 .6rem;font-size:1.2rem}
 .over,small,figcaption,.legend,q{color:var(--faint)}.over{margin:0}
 figure{margin:0}figcaption{font-size:.8rem}svg{max-width:100%;height:auto;display:block}
+.wide{overflow-x:auto}.wide svg{min-width:34rem}
 .multiples{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,15rem),1fr));gap:1rem}
 article{border-left:3px solid var(--line);padding:0 0 0 .8rem;margin:0 0 1.2rem;overflow-wrap:anywhere;break-inside:avoid}
 article.redline{border-color:var(--red)}article.broken h3{color:var(--faint)}article strong{color:var(--red)}
