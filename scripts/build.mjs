@@ -22,6 +22,7 @@ const built = await build({
   absWorkingDir: root,
   entryPoints: { index: "src/index.ts", node: "src/node.ts", cli: "src/cli/main.ts" },
   outdir: "dist",
+  chunkNames: "chunk-[hash]",
   bundle: true,
   splitting: true,
   format: "esm",
