@@ -94,9 +94,10 @@ function hasAdapter() {
   return asked.stdout.includes("true")
 }
 
+// RELEASE is the suite as the sources name it: known before the first update, unlike CODENAME.
 function missingSource(os) {
   if (os.VERSION_CODENAME !== "bookworm") return undefined
-  const args = ["indextargets", "--format", "$(CODENAME) $(REPO_URI)", "Created-By: Packages"]
+  const args = ["indextargets", "--format", "$(RELEASE) $(REPO_URI)", "Created-By: Packages"]
   return backportsSource(spawnSync("apt-get", args, { encoding: "utf8" }).stdout ?? "")
 }
 
