@@ -94,21 +94,23 @@ function hasAdapter() {
   return asked.stdout.includes("true")
 }
 
-// RELEASE is the suite as the sources name it: known before the first update, unlike CODENAME.
 function missingSource(os) {
   if (os.VERSION_CODENAME !== "bookworm") return undefined
-  const args = ["indextargets", "--format", "$(RELEASE) $(REPO_URI)", "Created-By: Packages"]
+  const args = ["indextargets", "--format", "$(CODENAME) $(REPO_URI)", "Created-By: Packages"]
   return backportsSource(spawnSync("apt-get", args, { encoding: "utf8" }).stdout ?? "")
 }
 
-function installMesa(os, source) {
+function installMesa(os) {
   say("no WebGPU adapter here: installing the Vulkan loader and Mesa's software driver with apt-get")
+  const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive" }
+  const update = () => run("apt-get", ["-q", "update"], { env })
+  update() // apt tells its mirrors only after it has updated once
+  const source = missingSource(os)
   if (source) {
     say(`adding «${source}» in ${BACKPORTS_FILE}`)
     writeFileSync(BACKPORTS_FILE, `${source}\n`)
+    update()
   }
-  const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive" }
-  run("apt-get", ["-q", "update"], { env })
   run("apt-get", ["-q", "install", "-y", "--no-install-recommends", ...aptPackages(os)], { env })
 }
 
@@ -116,12 +118,11 @@ function ensureAdapter() {
   if (hasAdapter()) return
   const os = existsSync("/etc/os-release") ? parseOsRelease(readFileSync("/etc/os-release", "utf8")) : {}
   const isRoot = process.getuid?.() === 0
-  const source = missingSource(os)
   if (!isRoot || (os.ID !== "debian" && os.ID !== "ubuntu")) {
-    const help = adapterHelp({ platform: process.platform, os, isRoot, source })
+    const help = adapterHelp({ platform: process.platform, os, isRoot, source: missingSource(os) })
     throw new SetupError(`Dawn finds no WebGPU adapter on this machine. ${help}`)
   }
-  installMesa(os, source)
+  installMesa(os)
   if (!hasAdapter()) {
     throw new SetupError(
       "Dawn finds no WebGPU adapter though Mesa is installed: it needs Mesa newer than 22.3, or a GPU's driver",
