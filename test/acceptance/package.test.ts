@@ -97,5 +97,7 @@ test.each([
 test("publint and are-the-types-wrong find nothing", () => {
   expect(run(scratch, process.execPath, join(modules, "publint/src/cli.js"), tarball, "--strict")).toContain("All good!")
   const attw = join(modules, "@arethetypeswrong/cli/dist/index.js")
-  expect(run(scratch, process.execPath, attw, tarball, "--profile", "esm-only", "--no-emoji")).toContain("bundler: OK")
+  expect(run(scratch, process.execPath, attw, tarball, "--profile", "esm-only", "--no-emoji", "--format", "ascii")).toContain(
+    "bundler: OK",
+  )
 })
