@@ -61,6 +61,8 @@ export interface EditTarget {
   readonly tokens: number
   readonly rows: GpuBuffer
   readonly positions: GpuBuffer
+  /** The caller's row of the batch's first row. */
+  readonly firstRow: number
 }
 
 interface Prepared {
@@ -75,8 +77,6 @@ const TAKEN = new Set(["x", "row", "position", "head", "index"])
 
 /** The edits of one run: compiled, with their tensors on the GPU. */
 export class EditSet implements Disposable {
-  /** The caller's row of the batch's first row; set before each batch. */
-  firstRow = 0
   readonly #shader = new Map<string, Prepared[]>()
   readonly #host = new Map<string, HostEdit[]>()
   readonly #buffers: GpuBuffer[] = []
@@ -141,7 +141,7 @@ export class EditSet implements Disposable {
 
   /** Records the shader edits of one internal. */
   record(recorder: Recorder, name: string, target: EditTarget): void {
-    const { buffer, rows, positions, tokens, stride, start, shape } = target
+    const { buffer, rows, positions, tokens, stride, start, shape, firstRow } = target
     const width = shape.reduce((a, b) => a * b, 1)
     const inner = shape.at(-1) ?? 1
     for (const { kernel, tensors, strides } of this.#shader.get(name) ?? []) {
@@ -151,7 +151,7 @@ export class EditSet implements Disposable {
         inner,
         stride,
         start,
-        firstRow: this.firstRow,
+        firstRow,
         tensors: strides,
       })
     }
@@ -228,42 +228,34 @@ function stridesOf(hook: string, shape: readonly number[], name: string, tensor:
       found: `${tensor.data.length}`,
     })
   }
-  const [outer, inner] = isPattern(hook)
-    ? [shape[0] ?? 1, extent.positions]
-    : shape.length === 2
-      ? [shape[0] ?? 1, shape[1] ?? 1]
-      : [1, shape[0] ?? 1]
-  const axes: readonly (readonly [keyof EditStrides, number])[] = isPattern(hook)
-    ? [
-        ["row", extent.rows],
-        ["outer", outer],
-        ["position", extent.positions],
-        ["inner", inner],
-      ]
-    : shape.length === 2
-      ? [
-          ["row", extent.rows],
-          ["position", extent.positions],
-          ["outer", outer],
-          ["inner", inner],
-        ]
-      : [
-          ["row", extent.rows],
-          ["position", extent.positions],
-          ["inner", inner],
-        ]
+  const axes = axesOf(hook, shape, extent)
   const aligned = axes.slice(Math.max(0, axes.length - tensor.shape.length))
   const strides: Record<keyof EditStrides, number> = { ...NONE }
   let stride = 1
   for (let i = aligned.length - 1; i >= 0; i--) {
-    const [axis, length] = aligned[i] as readonly [keyof EditStrides, number]
+    const { axis, length, least } = aligned[i] as EditAxis
     const own = tensor.shape[tensor.shape.length - aligned.length + i] as number
-    const longEnough = axis === "row" || axis === "position" || isPattern(hook) ? own >= length : own === length
-    if (own !== 1 && !longEnough) break
+    if (own !== 1 && (least ? own < length : own !== length)) break
     if (own !== 1) strides[axis] = stride
     stride *= own
     if (i === 0 && stride === size) return strides
   }
-  const expected = `a shape that fits [${axes.map(([, length]) => length).join(", ")}]`
+  const expected = `a shape that fits [${axes.map(({ length }) => length).join(", ")}]`
   throw new InputError({ where, expected, found: `[${tensor.shape.join(", ")}]`, todo: "give axes that repeat the length 1" })
+}
+
+/** An axis of an internal: its length, or the least that a tensor must have along it. */
+interface EditAxis {
+  readonly axis: keyof EditStrides
+  readonly length: number
+  readonly least: boolean
+}
+
+function axesOf(hook: string, shape: readonly number[], { rows, positions }: EditExtent): readonly EditAxis[] {
+  const row: EditAxis = { axis: "row", length: rows, least: true }
+  const position: EditAxis = { axis: "position", length: positions, least: true }
+  const outer: EditAxis = { axis: "outer", length: shape[0] ?? 1, least: false }
+  if (isPattern(hook)) return [row, outer, position, { axis: "inner", length: positions, least: true }]
+  const inner: EditAxis = { axis: "inner", length: shape.at(-1) ?? 1, least: false }
+  return shape.length === 2 ? [row, position, outer, inner] : [row, position, inner]
 }

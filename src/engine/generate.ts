@@ -4,10 +4,10 @@ import { type Core, tokenList } from "./core.ts"
 import type { GpuBuffer } from "./device.ts"
 import { drive } from "./drive.ts"
 import { type Edit, EditSet } from "./edits.ts"
-import { forward, output, type Pass, unembed } from "./llama.ts"
+import { forward, output, unembed } from "./llama.ts"
 import { KvCache } from "./memory.ts"
 import { Recorder } from "./recorder.ts"
-import { cut, preparePass, type RowGroup } from "./sequences.ts"
+import { cut, lastPlaces, passOf, places, preparePass, type RowGroup } from "./sequences.ts"
 import { type Steering, SteeringBuffers } from "./steer.ts"
 
 export interface GenerationOptions {
@@ -63,16 +63,28 @@ export async function complete(
   prompts: readonly (readonly number[])[],
   options: GenerationOptions = {},
 ): Promise<Completion[]> {
+  const completions: Completion[] = []
+  await eachBatch(core, prompts, options, Infinity, async (members, onStep) => {
+    completions.push(...(await completeTogether(core, prompts, members, options, onStep)))
+  })
+  return completions
+}
+
+/** Cuts prompts into batches of at most `most` rows that the device takes; `visit` gets each one's members and reports its steps. */
+export async function eachBatch(
+  core: Core,
+  prompts: readonly (readonly number[])[],
+  options: GenerationOptions,
+  most: number,
+  visit: (members: readonly number[], onStep: (done: number) => void) => Promise<void>,
+): Promise<void> {
   const { tokens } = withDefaults(options)
   const longest = Math.max(0, ...prompts.map((ids) => ids.length))
-  const pieces = cut(prompts.length, Math.max(1, core.limits.rows(longest + tokens)))
-  const completions: Completion[] = []
-  for (const [piece, { first, count }] of pieces.entries()) {
-    const members = Array.from({ length: count }, (_, i) => first + i)
-    const onStep = (done: number): void => options.onProgress?.(piece * tokens + done, pieces.length * tokens)
-    completions.push(...(await completeTogether(core, prompts, members, options, onStep)))
+  const batches = cut(prompts.length, Math.max(1, Math.min(core.limits.rows(longest + tokens), most)))
+  for (const [batch, { first, count }] of batches.entries()) {
+    const members = places(count).map((i) => first + i)
+    await visit(members, (done) => options.onProgress?.(batch * tokens + done, batches.length * tokens))
   }
-  return completions
 }
 
 /**
@@ -208,8 +220,8 @@ class DecodingState implements Disposable {
     const { device } = this.#core
     const history = new Uint32Array(await device.read(this.history))
     const scores = this.allScores ? new Float32Array(await device.read(this.allScores)) : undefined
-    const steps = Array.from({ length: to - from }, (_, i) => from + i)
-    const rows = Array.from({ length: this.rows }, (_, row) => row)
+    const steps = places(to - from).map((i) => from + i)
+    const rows = places(this.rows)
     return {
       ids: rows.map((row) => steps.map((step) => history[row * this.#tokens + step] as number)),
       logprobs: rows.map((row) => (scores ? steps.map((step) => scores[(step * this.rows + row) * 4] as number) : [])),
@@ -242,11 +254,7 @@ async function prefill(core: Core, group: RowGroup, state: DecodingState): Promi
   const rowBytes = pad8(config.hiddenSize) * 4
   let rowsDone = 0
   for (const piece of cut(list.ids.length, limits.tokens)) {
-    const lasts: number[] = []
-    for (let i = 0; i < piece.count; i++) {
-      const token = piece.first + i
-      if (list.rows[token + 1] !== list.rows[token]) lasts.push(i)
-    }
+    const lasts = lastPlaces(list, piece)
     const pass = preparePass(core, group, piece, state.rows)
     const { selection, selected } = pass.workspace.buffers
     device.write(selection, Uint32Array.from(lasts))
@@ -272,31 +280,15 @@ async function runStep(
   step: number,
   outputs: GpuBuffer | undefined,
 ): Promise<void> {
-  const { config, weights, kernels, device } = core
-  const { members, cache, steering, edits, depth } = group
+  const { config, kernels, device } = core
   const { rows, ids, positions, seen, seeds, history, scores, allScores } = state
-  const workspace = core.workspace(rows, rows, edits)
+  const workspace = core.workspace(rows, rows, group.edits)
   const { logits } = workspace.buffers
-  const batch = { tokens: rows, ids, rows: state.rowIndex, positions }
-  const rotaryTable = core.rotaryTable(cache.capacity)
   const place = (row: number): { row: number; position: number } => ({
-    row: members[row] as number,
+    row: group.members[row] as number,
     position: (state.promptLengths[row] as number) + step - 1,
   })
-  const pass: Pass = {
-    config,
-    weights,
-    kernels,
-    workspace,
-    cache,
-    rotaryTable,
-    steering,
-    capture: undefined,
-    edits,
-    batch,
-    depth,
-    place,
-  }
+  const pass = passOf(core, group, { tokens: rows, ids, rows: state.rowIndex, positions }, workspace, place)
   const recorder = new Recorder(device, `generating token ${step + 1}`)
   const waiting = step > 0 ? drive(recorder, pass, forward(recorder, pass)) : undefined
   if (waiting) await waiting

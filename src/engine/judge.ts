@@ -1,8 +1,8 @@
 import { pad8 } from "../kernels/kernel.ts"
 import type { Core } from "./core.ts"
-import { type Completion, completeTogether, type GenerationOptions } from "./generate.ts"
-import { bySequence, scoreGroup, type Sequence, tokenScores, type TokenScores } from "./score.ts"
-import { cut, eachGroup } from "./sequences.ts"
+import { type Completion, completeTogether, eachBatch, type GenerationOptions } from "./generate.ts"
+import { bySequence, scoredInputs, scoreGroup, type Sequence, tokenScores, type TokenScores } from "./score.ts"
+import { eachGroup } from "./sequences.ts"
 
 /** A completion by the steered model, and what the models with and without steering say of its tokens, in nats. */
 export interface JudgedCompletion extends Completion {
@@ -23,24 +23,19 @@ export async function completeAndJudge(
   prompts: readonly (readonly number[])[],
   options: GenerationOptions & { readonly tokens: number },
 ): Promise<JudgedCompletion[]> {
-  const { tokens } = options
+  const { tokens, signal } = options
   const rowFloats = pad8(core.config.hiddenSize)
-  const longest = Math.max(0, ...prompts.map((ids) => ids.length))
   const kept = Math.floor(core.device.maxBinding / (tokens * rowFloats * 4))
-  const pieces = cut(prompts.length, Math.max(1, Math.min(core.limits.rows(longest + tokens), kept)))
   const judged: JudgedCompletion[] = []
-  for (const [piece, { first, count }] of pieces.entries()) {
-    const members = Array.from({ length: count }, (_, i) => first + i)
-    const onStep = (done: number): void => options.onProgress?.(piece * tokens + done, pieces.length * tokens)
+  await eachBatch(core, prompts, options, kept, async (members, onStep) => {
+    const count = members.length
     using outputs = core.device.createBuffer("outputs of the steered model", tokens * count * rowFloats * 4)
     const completions = await completeTogether(core, prompts, members, options, onStep, outputs)
     const sequences = completions.map(({ ids }, row) => {
       const prompt = prompts[members[row] as number] as readonly number[]
       return { ids: [...prompt, ...ids], from: prompt.length }
     })
-    // The last token's own logits predict nothing that is asked for.
-    const inputs = sequences.map(({ ids, from }) => ({ ids: ids.slice(0, -1), promptLength: from }))
-    await eachGroup(core, inputs, { steering: [], edits: undefined, signal: options.signal }, async (group) => {
+    await eachGroup(core, scoredInputs(sequences), { steering: [], edits: undefined, signal }, async (group) => {
       const own = group.members.map((member) => sequences[member] as Sequence)
       // Outputs lie step by step, all rows of the piece in each.
       const rows = own.flatMap(({ ids, from }, i) =>
@@ -59,7 +54,7 @@ export async function completeAndJudge(
         })
       }
     })
-  }
+  })
   const bad = judged.findIndex(({ unsteered }) => unsteered.logprobs.some(Number.isNaN))
   if (bad >= 0) await core.blameNotFinite(`judging completion ${bad}`)
   return judged

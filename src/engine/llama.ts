@@ -22,6 +22,8 @@ export interface Pass {
   readonly capture: Capture | undefined
   readonly edits: EditSet | undefined
   readonly batch: Batch
+  /** The caller's row of the batch's first row. */
+  readonly firstRow: number
   /** Layers to run: fewer than all where nothing after them is wanted. */
   readonly depth: number
   /** Where each token of the batch belongs, for host edits: its row in the caller's list, and its position. */
@@ -63,6 +65,7 @@ export function* forward(recorder: Recorder, pass: Pass): Generator<HostPoint, v
   const gateUpStride = pad8(2 * intermediateSize)
   const add = (layerOutput: GpuBuffer): void =>
     recorder.run(kernels.residual, [residual, layerOutput], { count: tokens * stride })
+  const watched = (name: string): boolean => edits?.has(name) === true || capture?.wants(name) === true
   // Lets edits change an internal, then captures it. What nobody wants costs nothing.
   function* see(
     name: string,
@@ -72,7 +75,7 @@ export function* forward(recorder: Recorder, pass: Pass): Generator<HostPoint, v
     start = 0,
   ): Generator<HostPoint, void, void> {
     if (edits?.has(name)) {
-      const target = { buffer, stride: rowStride, start, shape, tokens, rows, positions }
+      const target = { buffer, stride: rowStride, start, shape, tokens, rows, positions, firstRow: pass.firstRow }
       edits.record(recorder, name, target)
       if (edits.onHost(name).length > 0) yield { name, target }
     }
@@ -97,13 +100,12 @@ export function* forward(recorder: Recorder, pass: Pass): Generator<HostPoint, v
     yield* see(`${block}attn.hook_rot_q`, qkv, [heads, headDim], qkvStride)
     yield* see(`${block}attn.hook_rot_k`, qkv, [kvHeads, headDim], qkvStride, queryWidth)
     if (edits?.has(`${block}attn.hook_rot_k`)) recorder.run(kernels.storeKeys, [qkv, keys, rows, positions], { tokens, capacity })
-    if (edits?.has(`${block}attn.hook_pattern`) || capture?.wants(`${block}attn.hook_pattern`)) {
-      const pattern = workspace.pattern(tokens * heads * keyCount * 4)
+    const pattern = watched(`${block}attn.hook_pattern`) ? workspace.pattern(tokens * heads * keyCount * 4) : undefined
+    if (pattern) {
       recorder.run(kernels.pattern, [qkv, keys, rows, positions, pattern], { tokens, capacity, keys: keyCount })
       yield* see(`${block}attn.hook_pattern`, pattern, [heads, keyCount], heads * keyCount)
     }
-    if (edits?.has(`${block}attn.hook_pattern`)) {
-      const pattern = workspace.pattern(tokens * heads * keyCount * 4)
+    if (pattern && edits?.has(`${block}attn.hook_pattern`)) {
       recorder.run(kernels.mix, [pattern, values, rows, positions, mixed], { tokens, capacity, keys: keyCount })
     } else {
       recorder.run(kernels.attention, [qkv, keys, values, rows, positions, mixed], { tokens, capacity })
@@ -131,7 +133,7 @@ export function* forward(recorder: Recorder, pass: Pass): Generator<HostPoint, v
     yield* see(`${block}hook_resid_post`, residual, [hiddenSize])
   }
 
-  if (edits?.has(FINAL) || capture?.wants(FINAL)) {
+  if (watched(FINAL)) {
     recorder.run(kernels.norm, [residual, weights.ones, normed], { tokens })
     yield* see(FINAL, normed, [hiddenSize])
   }
@@ -173,6 +175,21 @@ export function unembed(
     recorder.run(kernels.norm, [from, weights.finalNorm, selectedNormed], { tokens: count })
   }
   kernels.multiply(recorder, selectedNormed, weights.head, into, count)
+}
+
+/** The logits of the rows of `from` that stand in `index` from `first` on, `count` of them, into `into` or `workspace.logits`. */
+export function unembedRowsAt(
+  recorder: Recorder,
+  pass: Pass,
+  from: GpuBuffer,
+  index: GpuBuffer,
+  { first, count }: { readonly first: number; readonly count: number },
+  into?: GpuBuffer,
+): void {
+  const { selection, selected } = pass.workspace.buffers
+  recorder.copy(index, selection, count * 4, first * 4)
+  recorder.run(pass.kernels.gather, [from, selection, selected], { count })
+  unembed(recorder, pass, selected, count, into)
 }
 
 /** (cos, sin) f32 [positions, headDim / 2, 2] of the rotary embedding, computed in float64. */

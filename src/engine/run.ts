@@ -6,9 +6,9 @@ import type { GpuBuffer } from "./device.ts"
 import { drive } from "./drive.ts"
 import { type Edit, EditSet } from "./edits.ts"
 import { hookShapes, type HookSelection, isPattern, selectHooks } from "./hooks.ts"
-import { forward, output, type Pass, unembed } from "./llama.ts"
+import { forward, output, type Pass, unembed, unembedRowsAt } from "./llama.ts"
 import { Recorder } from "./recorder.ts"
-import { cut, eachGroup, type Piece, preparePass, type RowGroup } from "./sequences.ts"
+import { cut, eachGroup, lastPlaces, type Piece, places, preparePass, type RowGroup } from "./sequences.ts"
 import type { Steering } from "./steer.ts"
 import type { Tensor } from "./tensor.ts"
 
@@ -71,31 +71,27 @@ function depthOf({ layers }: LlamaConfig, names: readonly string[]): number {
 async function runPiece(core: Core, group: RowGroup, piece: Piece, last: boolean, outputs: Outputs): Promise<void> {
   const { device, kernels, limits } = core
   const { rows, positions } = group.list
-  const places: number[] = []
-  for (let i = 0; i < piece.count; i++) {
-    const token = piece.first + i
-    if (!last || rows[token + 1] !== rows[token]) places.push(i)
-  }
-  using index = device.upload("places", Uint32Array.from(places))
-  const selection = last ? { index, count: places.length } : undefined
+  const kept = last ? lastPlaces(group.list, piece) : places(piece.count)
+  using index = device.upload("places", Uint32Array.from(kept))
+  const selection = last ? { index, count: kept.length } : undefined
   using capture = new Capture(device, kernels, outputs.names, selection)
-  const pass = preparePass(core, group, piece, Math.max(1, Math.min(limits.logits, places.length)), capture)
+  const pass = preparePass(core, group, piece, Math.max(1, Math.min(limits.logits, kept.length)), capture)
   const recorder = new Recorder(device, `running ${piece.count} tokens`)
   const waiting = drive(recorder, pass, forward(recorder, pass))
   if (waiting) await waiting
-  using logits = outputs.logits ? recordLogits(recorder, pass, index, places.length, core) : undefined
+  using logits = outputs.logits ? recordLogits(recorder, pass, index, kept.length, core) : undefined
   recorder.submit()
   await device.settled()
 
   const target = (i: number): Target => {
-    const token = piece.first + (places[i] as number)
+    const token = piece.first + (kept[i] as number)
     return { row: group.members[rows[token] as number] as number, position: last ? 0 : (positions[token] as number) }
   }
   for (const name of outputs.names) await capture.read(name, (i, values) => outputs.put(name, target(i), values))
   if (logits) {
     const vocab = core.config.vocabSize
     const floats = new Float32Array(await device.read(logits))
-    for (let i = 0; i < places.length; i++) {
+    for (let i = 0; i < kept.length; i++) {
       outputs.putLogits(target(i), floats.subarray(i * pad8(vocab), i * pad8(vocab) + vocab))
     }
   }
@@ -105,12 +101,9 @@ async function runPiece(core: Core, group: RowGroup, piece: Piece, last: boolean
 function recordLogits(recorder: Recorder, pass: Pass, index: GpuBuffer, count: number, core: Core): GpuBuffer {
   const stride = pad8(core.config.vocabSize) * 4
   const all = core.device.createBuffer("all logits", count * stride)
-  const { selection, selected, logits } = pass.workspace.buffers
   for (const piece of cut(count, pass.workspace.logitRows)) {
-    recorder.copy(index, selection, piece.count * 4, piece.first * 4)
-    recorder.run(core.kernels.gather, [output(pass), selection, selected], { count: piece.count })
-    unembed(recorder, pass, selected, piece.count)
-    recorder.copy(logits, all, piece.count * stride, 0, piece.first * stride)
+    unembedRowsAt(recorder, pass, output(pass), index, piece)
+    recorder.copy(pass.workspace.buffers.logits, all, piece.count * stride, 0, piece.first * stride)
   }
   return all
 }

@@ -3,9 +3,9 @@ import type { Core } from "./core.ts"
 import type { GpuBuffer } from "./device.ts"
 import { drive } from "./drive.ts"
 import { type Edit, EditSet } from "./edits.ts"
-import { forward, output, unembed } from "./llama.ts"
+import { forward, output, unembedRowsAt } from "./llama.ts"
 import { Recorder } from "./recorder.ts"
-import { cut, eachGroup, preparePass, type RowGroup } from "./sequences.ts"
+import { cut, eachGroup, places, preparePass, type RowGroup, type RunSequence } from "./sequences.ts"
 import type { Steering } from "./steer.ts"
 
 /** What the model thinks of the tokens of one sequence, from `from` on, in nats. */
@@ -40,8 +40,7 @@ export interface ScoreOptions {
 export async function score(core: Core, sequences: readonly Sequence[], options: ScoreOptions = {}): Promise<TokenScores[]> {
   const scores: TokenScores[] = new Array(sequences.length)
   let done = 0
-  // The last token's own logits predict nothing that is asked for.
-  const inputs = sequences.map(({ ids, from }) => ({ ids: ids.slice(0, -1), promptLength: from }))
+  const inputs = scoredInputs(sequences)
   const extent = { rows: inputs.length, positions: Math.max(0, ...inputs.map(({ ids }) => ids.length)) }
   using edits = await EditSet.prepare(core.device, core.config, options.edits ?? [], extent)
   const { steering = [], signal } = options
@@ -55,6 +54,11 @@ export async function score(core: Core, sequences: readonly Sequence[], options:
   const bad = scores.findIndex(({ logprobs }) => logprobs.some(Number.isNaN))
   if (bad >= 0) await core.blameNotFinite(`scoring sequence ${bad}`)
   return scores
+}
+
+/** What has to run to score sequences: the last token's own logits predict nothing that is asked for. */
+export function scoredInputs(sequences: readonly Sequence[]): RunSequence[] {
+  return sequences.map(({ ids, from }) => ({ ids: ids.slice(0, -1), promptLength: from }))
 }
 
 /** Another model state's outputs to score beside: f32 [any, pad8(hidden)], and the row of each scored token in them. */
@@ -96,22 +100,18 @@ export async function scoreGroup(
   using otherRows = device.upload("rows beside", Uint32Array.from(beside?.rows ?? []))
   let offset = 0
   for (const piece of cut(group.list.ids.length, limits.tokens)) {
-    const places = range(piece.count).filter((i) => wanted[piece.first + i])
-    using index = device.upload("places", Uint32Array.from(places))
+    const scored = places(piece.count).filter((i) => wanted[piece.first + i])
+    using index = device.upload("places", Uint32Array.from(scored))
     const pass = preparePass(core, group, piece, logitRows)
-    const { selection, selected, logits } = pass.workspace.buffers
+    const { logits } = pass.workspace.buffers
     const recorder = new Recorder(device, `scoring ${piece.count} tokens`)
     const waiting = drive(recorder, pass, forward(recorder, pass))
     if (waiting) await waiting
-    for (const { first, count } of cut(places.length, logitRows)) {
-      recorder.copy(index, selection, count * 4, first * 4)
-      recorder.run(kernels.gather, [output(pass), selection, selected], { count })
-      unembed(recorder, pass, selected, count)
+    for (const { first, count } of cut(scored.length, logitRows)) {
+      unembedRowsAt(recorder, pass, output(pass), index, { first, count })
       recorder.run(kernels.logProbs, [logits, targetBuffer, own], { count, offset })
       if (beside) {
-        recorder.copy(otherRows, selection, count * 4, offset * 4)
-        recorder.run(kernels.gather, [beside.outputs, selection, selected], { count })
-        unembed(recorder, pass, selected, count, otherLogits)
+        unembedRowsAt(recorder, pass, beside.outputs, otherRows, { first: offset, count }, otherLogits)
         recorder.run(kernels.logProbs, [otherLogits, targetBuffer, other], { count, offset })
         recorder.run(kernels.divergence, [logits, otherLogits, own, other, divergences], { count, offset })
       }
@@ -135,8 +135,6 @@ export function bySequence(members: readonly Sequence[], values: Float32Array, e
     return values.subarray((at - count) * each, at * each)
   })
 }
-
-const range = (count: number): number[] => Array.from({ length: count }, (_, i) => i)
 
 /** The columns of a sequence's values. */
 export function tokenScores(values: Float32Array): TokenScores {

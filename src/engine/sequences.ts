@@ -1,8 +1,8 @@
 import type { Capture } from "./capture.ts"
 import { type Core, groupRows, type TokenList, tokenList } from "./core.ts"
 import type { EditSet } from "./edits.ts"
-import type { Pass } from "./llama.ts"
-import { KvCache } from "./memory.ts"
+import type { Batch, Pass } from "./llama.ts"
+import { KvCache, type Workspace } from "./memory.ts"
 import { type SteeredRow, type Steering, SteeringBuffers } from "./steer.ts"
 
 /** Neighbouring tokens of a list: `first` up to `first + count`. */
@@ -32,23 +32,37 @@ export interface RowGroup {
 
 /** Puts a piece of a group's tokens into the workspace: record the pass and submit it before awaiting anything. */
 export function preparePass(core: Core, group: RowGroup, piece: Piece, logitRows: number, capture?: Capture): Pass {
-  const { config, weights, kernels, device } = core
-  const { list, members, cache, steering, edits, depth } = group
-  const workspace = core.workspace(piece.count, logitRows, edits)
+  const { list, members } = group
+  const workspace = core.workspace(piece.count, logitRows, group.edits)
   const { ids, rows, positions } = workspace.buffers
   const slice = (values: readonly number[]): Uint32Array => Uint32Array.from(values.slice(piece.first, piece.first + piece.count))
-  device.write(ids, slice(list.ids))
-  device.write(rows, slice(list.rows))
-  device.write(positions, slice(list.positions))
-  if (edits) edits.firstRow = members[0] ?? 0
-  const batch = { tokens: piece.count, ids, rows, positions }
+  core.device.write(ids, slice(list.ids))
+  core.device.write(rows, slice(list.rows))
+  core.device.write(positions, slice(list.positions))
   const place = (token: number): { row: number; position: number } => ({
     row: members[list.rows[piece.first + token] as number] as number,
     position: list.positions[piece.first + token] as number,
   })
-  const rotaryTable = core.rotaryTable(cache.capacity)
-  return { config, weights, kernels, workspace, cache, rotaryTable, steering, capture, edits, batch, depth, place }
+  return { ...passOf(core, group, { tokens: piece.count, ids, rows, positions }, workspace, place), capture }
 }
+
+/** The pass of a batch of a group's tokens, which captures nothing. */
+export function passOf(core: Core, group: RowGroup, batch: Batch, workspace: Workspace, place: Pass["place"]): Pass {
+  const { config, weights, kernels } = core
+  const { members, cache, steering, edits, depth } = group
+  const rotaryTable = core.rotaryTable(cache.capacity)
+  const firstRow = members[0] ?? 0
+  const capture = undefined
+  return { config, weights, kernels, workspace, cache, rotaryTable, steering, capture, edits, batch, firstRow, depth, place }
+}
+
+/** The places in a piece of the tokens that are the last of their rows. */
+export function lastPlaces({ rows }: TokenList, { first, count }: Piece): number[] {
+  return places(count).filter((i) => rows[first + i + 1] !== rows[first + i])
+}
+
+/** 0 up to `count`. */
+export const places = (count: number): number[] => Array.from({ length: count }, (_, i) => i)
 
 /** A sequence to run: its ids, and how many of them are the prompt, for steering that tells prompt and rest apart. */
 export interface RunSequence {
