@@ -51,15 +51,6 @@ export class GpuBuffer implements Disposable {
   }
 }
 
-/** Part of a buffer, as bound to a kernel. Offsets count bytes and are multiples of 256. */
-export interface Slice {
-  readonly buffer: GpuBuffer
-  readonly offset: number
-  readonly size: number
-}
-
-export type Bindable = GpuBuffer | Slice
-
 const MAX_CACHED_PARAMETERS = 4096
 
 interface Compiled {
@@ -246,9 +237,9 @@ export class Device implements Disposable {
   }
 
   /** The bind group of these buffers and parameters; the same objects give the same group again. */
-  bindGroup(compiled: Compiled, label: string, buffers: readonly Bindable[], parameters: readonly number[]): GPUBindGroup {
+  bindGroup(compiled: Compiled, label: string, buffers: readonly GpuBuffer[], parameters: readonly number[]): GPUBindGroup {
     let key = `${compiled.id}`
-    for (const bound of buffers) key += "buffer" in bound ? `,${bound.buffer.id}:${bound.offset}:${bound.size}` : `,${bound.id}`
+    for (const { id } of buffers) key += `,${id}`
     key += `|${parameters.join(",")}`
     const known = this.#bindGroups.get(key)
     if (known) return known
@@ -256,13 +247,10 @@ export class Device implements Disposable {
     const group = this.gpu.createBindGroup({
       label,
       layout: compiled.layout,
-      entries: all.map((bound, binding) => ({ binding, resource: resourceOf(bound) })),
+      entries: all.map(({ gpu }, binding) => ({ binding, resource: { buffer: gpu } })),
     })
     this.#bindGroups.set(key, group)
-    for (const bound of buffers) {
-      const { id } = "buffer" in bound ? bound.buffer : bound
-      this.#groupsOf.set(id, [...(this.#groupsOf.get(id) ?? []), key])
-    }
+    for (const { id } of buffers) this.#groupsOf.set(id, [...(this.#groupsOf.get(id) ?? []), key])
     return group
   }
 
@@ -327,10 +315,6 @@ export class Device implements Disposable {
     for (const key of this.#groupsOf.get(buffer.id) ?? []) this.#bindGroups.delete(key)
     this.#groupsOf.delete(buffer.id)
   }
-}
-
-function resourceOf(bound: Bindable): GPUBufferBinding {
-  return "buffer" in bound ? { buffer: bound.buffer.gpu, offset: bound.offset, size: bound.size } : { buffer: bound.gpu }
 }
 
 function adapterFacts(adapter: GPUAdapter): AdapterFacts {

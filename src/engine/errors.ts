@@ -44,8 +44,3 @@ export class DeviceLostError extends RedlineError {
 export class NotFiniteError extends RedlineError {
   override name = "NotFiniteError"
 }
-
-/** Throws the signal's reason when it was aborted. Long work calls this between steps. */
-export function throwIfAborted(signal: AbortSignal | undefined): void {
-  signal?.throwIfAborted()
-}

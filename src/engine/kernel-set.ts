@@ -18,7 +18,7 @@ import { siluGate } from "../kernels/silu-gate.ts"
 import { steer } from "../kernels/steer.ts"
 import { storeKeys } from "../kernels/store-keys.ts"
 import type { LlamaConfig } from "./config.ts"
-import type { AdapterFacts, Bindable } from "./device.ts"
+import type { AdapterFacts, GpuBuffer } from "./device.ts"
 import type { Recorder } from "./recorder.ts"
 import type { Matrix } from "./weights.ts"
 
@@ -74,7 +74,7 @@ export class KernelSet {
   }
 
   /** out [tokens, pad8(hidden)] = the table's rows of `ids`. */
-  embed(recorder: Recorder, table: Matrix, ids: Bindable, out: Bindable, tokens: number): void {
+  embed(recorder: Recorder, table: Matrix, ids: GpuBuffer, out: GpuBuffer, tokens: number): void {
     const { vocabSize, hiddenSize } = this.#config
     for (const { type, buffer, firstRow, rows } of table.chunks) {
       const kernel = this.#once(`embed ${type}`, () => embed({ vocab: vocabSize, width: hiddenSize, type }))
@@ -83,7 +83,7 @@ export class KernelSet {
   }
 
   /** out [tokens, pad8(matrix.rows)] = x [tokens, pad8(matrix.columns)] times the matrix, transposed. */
-  multiply(recorder: Recorder, x: Bindable, matrix: Matrix, out: Bindable, tokens: number): void {
+  multiply(recorder: Recorder, x: GpuBuffer, matrix: Matrix, out: GpuBuffer, tokens: number): void {
     const variant = chooseMatmul(this.#shapes, tokens)
     const outStride = pad8(matrix.rows)
     for (const { type, buffer, firstRow, rows } of matrix.chunks) {

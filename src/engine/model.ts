@@ -49,7 +49,8 @@ export class Model implements Disposable {
     this.warnings = checkpoint.warnings
     this.#core = core
     this.#checkpoint = checkpoint
-    const named = [...Array(this.config.vocabSize).keys()].filter((id) => END_TOKENS.includes(this.tokenizer?.token(id) ?? ""))
+    const { vocabSize } = this.config
+    const named = END_TOKENS.flatMap((token) => this.tokenizer?.id(token) ?? []).filter((id) => id < vocabSize)
     this.endIds = [...new Set([...this.config.eosIds, ...named])]
   }
 

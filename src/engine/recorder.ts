@@ -1,5 +1,5 @@
 import type { Kernel } from "../kernels/kernel.ts"
-import type { Bindable, Device, GpuBuffer } from "./device.ts"
+import type { Device, GpuBuffer } from "./device.ts"
 
 /** Records dispatches and copies in order and submits them as one command buffer; then records the next. */
 export class Recorder {
@@ -17,7 +17,7 @@ export class Recorder {
   }
 
   /** Dispatches `kernel` over `buffers`, bound in the order of its `bindings`. */
-  run<P>(kernel: Kernel<P>, buffers: readonly Bindable[], p: P): void {
+  run<P>(kernel: Kernel<P>, buffers: readonly GpuBuffer[], p: P): void {
     const grid = kernel.grid(p)
     if (grid[0] === 0 || grid[1] === 0 || grid[2] === 0) return
     const compiled = this.device.compiled(kernel)

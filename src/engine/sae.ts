@@ -1,7 +1,7 @@
 import { pad8 } from "../kernels/kernel.ts"
 import type { Folder } from "./bytes.ts"
 import type { Device, GpuBuffer } from "./device.ts"
-import { InputError, NotFiniteError, throwIfAborted } from "./errors.ts"
+import { InputError, NotFiniteError } from "./errors.ts"
 import { Recorder } from "./recorder.ts"
 import { SaePass, SaeWorkspace } from "./sae-pass.ts"
 import { cut } from "./sequences.ts"
@@ -206,7 +206,7 @@ export class Sae implements Disposable {
     const total = rows.length / this.width
     using workspace = new SaeWorkspace(device, files, Math.min(total, pieceRows))
     for (const { first, count } of cut(total, pieceRows)) {
-      throwIfAborted(signal)
+      signal?.throwIfAborted()
       device.write(workspace.rows, padded(rows, this.width, first, count))
       await visit(workspace, first, count)
     }
@@ -217,7 +217,7 @@ export class Sae implements Disposable {
     const { k } = code
     const out = new Float32Array(code.rows * this.width)
     for (const { first, count } of cut(code.rows, pieceRows)) {
-      throwIfAborted(signal)
+      signal?.throwIfAborted()
       using indices = device.upload("features", code.indices.subarray(first * k, (first + count) * k))
       using values = device.upload("their activations", code.values.subarray(first * k, (first + count) * k))
       using rows = device.createBuffer("decoded rows", count * pad8(this.width) * 4)

@@ -56,6 +56,11 @@ export class Tokenizer {
     return this.#library.decode(kept, { skip_special_tokens: false, clean_up_tokenization_spaces: false })
   }
 
+  /** The id of an entry of the vocabulary; undefined when there is none. */
+  id(token: string): number | undefined {
+    return this.#library.token_to_id(token)
+  }
+
   /** An id's entry in the vocabulary (byte-level: «Ġthe» for « the»); undefined when there is none. */
   token(id: number): string | undefined {
     return this.#library.id_to_token(id)
