@@ -86,6 +86,13 @@ export {
   studyTopics,
 } from "./steering/study-run.ts"
 export { type Estimate, type JudgedPick, lastCoherent, type MethodScore } from "./steering/study.ts"
+export {
+  coarseThenFine,
+  type CoarseThenFine,
+  type CoarseThenFineOptions,
+  type Replay,
+  replayCoarseThenFine,
+} from "./steering/strategies.ts"
 export { suffixes } from "./steering/suffixes.ts"
 export { suggestLayers } from "./steering/suggest.ts"
 export {

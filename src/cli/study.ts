@@ -14,7 +14,7 @@ import {
 } from "../index.ts"
 import { embeddedModel, makeFolder, writeFileAtomic } from "../node.ts"
 import type { Command, Context } from "./command.ts"
-import { readText } from "./files.ts"
+import { assertFolderWritable, linesOf, readText } from "./files.ts"
 import { checkLayers, layersOption } from "./layers.ts"
 import { count, positive } from "./options.ts"
 import { readPairsFile } from "./pairs.ts"
@@ -48,7 +48,8 @@ export const study: Command = {
     "The truth: the last coefficient such that at it and at all before it at least 75 % of the completions' sentences are possible. " +
       "A pick is coherent when it is not above that; given away is the share of the usable range above the pick. Both are means over " +
       "topics with 95 % bootstrap intervals; off is the median distance in steps of the grid.",
-    "JSON: { model, adapter, settings, topics: [{ name, last, unit, coherence }], methods: [{ method, coherent, givenAway, distance, picks }] }.",
+    "JSON: { model, adapter, settings, topics: [{ name, last, unit, minimum, coherence, metrics, textLoss }], methods: [{ method, " +
+      "coherent, givenAway, distance, picks }] }, the lists of a topic by coefficient.",
   ],
   examples: ["redline study", "redline study models/tiny-talk/pairs/bridge.jsonl models/tiny-talk/pairs/pirate.jsonl"],
   run,
@@ -65,12 +66,12 @@ async function run(context: Context): Promise<void> {
   const repetitionPenalty = options.number("repetition-penalty", positive) ?? 1.1
   const files = options.operands.length > 0 ? options.operands : await embeddedPairs()
   const given = await readPrompts(options)
-  const prompts = given.length > 0 ? given : (await readText(join(embeddedModel, "prompts.txt"))).trim().split("\n")
+  const prompts = given.length > 0 ? given : linesOf(await readText(join(embeddedModel, "prompts.txt")))
   const grammarFile = options.text("grammar") ?? join(embeddedModel, "grammar.json")
   const grammar = Grammar.parse(await readText(grammarFile), grammarFile)
   const sources = await Promise.all(files.map(readPairsFile))
   const out = options.text("out")
-  if (out !== undefined) await makeFolder(out)
+  if (out !== undefined) await assertFolderWritable(out)
   using session = await openSession(context, (config) => checkLayers(layers, config))
   session.announce()
   const topics: StudyTopic[] = []
@@ -88,7 +89,10 @@ async function run(context: Context): Promise<void> {
   })
   const scores = compareMethods(studied)
   const document = describeStudy(context, session, settings, studied, scores)
-  if (out !== undefined) await writeFileAtomic(join(out, "study.json"), `${toJson(document)}\n`)
+  if (out !== undefined) {
+    await makeFolder(out)
+    await writeFileAtomic(join(out, "study.json"), `${toJson(document)}\n`)
+  }
   if (terminal.json) return terminal.document(document)
   terminal.print(...report(studied, scores))
 }

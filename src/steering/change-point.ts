@@ -1,7 +1,7 @@
 import { InputError } from "../engine/errors.ts"
 import type { Point } from "./crossing.ts"
 import type { Metric } from "./metrics.ts"
-import { mean } from "./study.ts"
+import { mean } from "./numbers.ts"
 
 /** A metric's curve, ascending. */
 export interface Series {

@@ -6,6 +6,7 @@ import type { Coefficients } from "./coefficients.ts"
 import { defaultThreshold } from "./crossing.ts"
 import { computeMetrics, meanMetrics, type MetricName, type Metrics, metrics } from "./metrics.ts"
 import { minimumCoefficient } from "./methods.ts"
+import { mean, norm } from "./numbers.ts"
 import { recorded } from "./record.ts"
 import { type Evaluate, type EvaluateContext, searchCoefficients, type SearchResult } from "./search.ts"
 import type { SteeringVector } from "./vector.ts"
@@ -24,7 +25,8 @@ export interface FindOptions {
   readonly repetitionPenalty?: number
   /**
    * How far the metric is from its baseline at the redline, in its direction: as a fraction of the baseline, 0.2 unless
-   * told; for `kl-p50` and `kl-p95`, whose baseline is 0, in nats, 1 unless told.
+   * told; for metrics whose baseline is about 0 (`improbable`, `kl-p50`, `kl-p95`) in their own units, their `absolute` unless
+   * told.
    */
   readonly threshold?: number
   /** The metric that is watched; `nll` unless told. */
@@ -218,7 +220,7 @@ async function residualUnit(model: Model, vector: SteeringVector, prompts: reado
   if (ratios.length === 0) {
     throw new InputError({ where: "vector", expected: "a direction that is not zero", found: "zeros", todo: "train it again" })
   }
-  return ratios.reduce((a, b) => a + b, 0) / ratios.length
+  return mean(ratios)
 }
 
 function meanNorm(data: Float32Array, lengths: readonly number[], [, positions = 0, width = 0]: readonly number[]): number {
@@ -227,7 +229,7 @@ function meanNorm(data: Float32Array, lengths: readonly number[], [, positions =
   for (const [row, length] of lengths.entries()) {
     for (let position = length > 1 ? 1 : 0; position < length; position++) {
       const first = (row * positions + position) * width
-      sum += Math.hypot(...data.subarray(first, first + width))
+      sum += norm(data.subarray(first, first + width))
       count++
     }
   }

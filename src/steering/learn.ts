@@ -1,4 +1,5 @@
-import { norm, orient, principalDirection } from "./pca.ts"
+import { norm } from "./numbers.ts"
+import { orient, principalDirection } from "./pca.ts"
 
 /** How the differences of pairs become a direction: see {@link trainVector}. */
 export type TrainingMethod = "mean" | "pca-center" | "pca-diff"

@@ -2,7 +2,8 @@ import { InputError } from "../engine/errors.ts"
 import { changePoint } from "./change-point.ts"
 import { findCrossing, type Crossing, defaultThreshold, type Point } from "./crossing.ts"
 import { type MetricName, type Metrics, metrics } from "./metrics.ts"
-import { bootstrap, mean } from "./study.ts"
+import { mean } from "./numbers.ts"
+import { bootstrap } from "./study.ts"
 
 /** What is known at a coefficient, each prompt on its own: a curve's point as `findRedline` gives it. */
 export interface MethodPoint {

@@ -1,6 +1,7 @@
 import { InputError } from "../engine/errors.ts"
 import { show } from "../engine/json.ts"
 import type { TokenScores } from "../engine/score.ts"
+import { mean } from "./numbers.ts"
 
 /** A completion and what is known of its tokens, one number for each, in nats. */
 export interface MetricInput {
@@ -201,12 +202,6 @@ export function meanMetrics(each: readonly Metrics[]): Metrics {
 
 function byName(value: (metric: Metric) => number): Metrics {
   return Object.fromEntries(all.map((metric) => [metric.name, value(metric)])) as Record<MetricName, number>
-}
-
-function mean(values: ArrayLike<number>): number {
-  let sum = 0
-  for (let i = 0; i < values.length; i++) sum += values[i] as number
-  return sum / values.length
 }
 
 function frequencies(ids: readonly number[]): Map<number, number> {

@@ -1,4 +1,5 @@
 import { spread } from "./spread.ts"
+import { dot, norm } from "./numbers.ts"
 
 export interface PrincipalOptions {
   /** Whether the rows' mean is taken off first. */
@@ -123,29 +124,6 @@ function unit(basis: readonly Float64Array[], weights: Float64Array): Float64Arr
   const sum = new Float64Array(basis[0]?.length ?? 0)
   for (const [i, vector] of basis.entries()) addScaled(sum, vector, weights[i] as number)
   return scale(sum, 1 / norm(sum))
-}
-
-/** a · b, in four running sums, so that the additions need not wait for one another. */
-export function dot(a: Float32Array | Float64Array, b: Float32Array | Float64Array): number {
-  let [s0, s1, s2, s3] = [0, 0, 0, 0]
-  const whole = a.length - (a.length % 4)
-  for (let i = 0; i < whole; i += 4) {
-    s0 += (a[i] as number) * (b[i] as number)
-    s1 += (a[i + 1] as number) * (b[i + 1] as number)
-    s2 += (a[i + 2] as number) * (b[i + 2] as number)
-    s3 += (a[i + 3] as number) * (b[i + 3] as number)
-  }
-  for (let i = whole; i < a.length; i++) s0 += (a[i] as number) * (b[i] as number)
-  return s0 + s1 + (s2 + s3)
-}
-
-export function norm(a: Float32Array | Float64Array): number {
-  return Math.sqrt(dot(a, a))
-}
-
-/** The cosine of the angle between two vectors; 0 where one of them is zero. */
-export function cosine(a: Float32Array | Float64Array, b: Float32Array | Float64Array): number {
-  return dot(a, b) / (norm(a) * norm(b) || Infinity)
 }
 
 function addScaled(sum: Float64Array, x: Float32Array | Float64Array, factor: number): Float64Array {

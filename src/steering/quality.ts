@@ -2,7 +2,7 @@ import { InputError } from "../engine/errors.ts"
 import type { Model } from "../engine/model.ts"
 import { eachPair } from "./activations.ts"
 import type { Pair } from "./pairs.ts"
-import { cosine, dot, norm } from "./pca.ts"
+import { cosine, dot, mean, norm } from "./numbers.ts"
 import { halves } from "./spread.ts"
 import { trainOnSubsets, type TrainingOptions } from "./train.ts"
 import type { SteeringVector } from "./vector.ts"
@@ -136,10 +136,6 @@ class Projections {
 function cohensD(a: readonly number[], b: readonly number[]): number {
   const difference = mean(a) - mean(b)
   return difference === 0 ? 0 : difference / Math.sqrt((variance(a) + variance(b)) / 2)
-}
-
-function mean(values: readonly number[]): number {
-  return values.reduce((a, b) => a + b, 0) / values.length
 }
 
 function variance(values: readonly number[]): number {

@@ -3,7 +3,8 @@ import type { Model } from "../engine/model.ts"
 import { type CurvePoint, findRedline, type FoundRedline } from "./find.ts"
 import { type MethodCurve, type MethodName, type MethodOptions, methods, type Pick } from "./methods.ts"
 import { metricNames, metrics } from "./metrics.ts"
-import { type CoherencePoint, judgePick, type JudgedPick, lastCoherent, mean, type MethodScore, scoreMethod } from "./study.ts"
+import { mean } from "./numbers.ts"
+import { type CoherencePoint, judgePick, type JudgedPick, lastCoherent, type MethodScore, scoreMethod } from "./study.ts"
 import type { SteeringVector } from "./vector.ts"
 
 /** A vector whose redline is known from elsewhere. */

@@ -1,4 +1,5 @@
 import { InputError } from "../engine/errors.ts"
+import { mean, median } from "./numbers.ts"
 
 /** How coherent the texts are at a coefficient: from 0, none of the sentences is possible, to 1, all are. */
 export interface CoherencePoint {
@@ -120,14 +121,6 @@ export function bootstrap(values: readonly number[], statistic: (values: readonl
   ).sort((a, b) => a - b)
   const at = (q: number): number => estimates[Math.round(q * (SAMPLES - 1))] as number
   return { value: statistic(values), low: at(0.025), high: at(0.975) }
-}
-
-export const mean = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0) / values.length
-
-export function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b)
-  const middle = sorted.length / 2
-  return ((sorted[Math.ceil(middle) - 1] as number) + (sorted[Math.floor(middle)] as number)) / 2
 }
 
 /** Numbers in [0, 1) by Weyl's sequence and a 32-bit mix: the same for the same seed. */

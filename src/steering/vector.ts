@@ -3,6 +3,7 @@ import { InputError } from "../engine/errors.ts"
 import { show } from "../engine/json.ts"
 import { encodeSafetensors, readSafetensors, readTensorF32 } from "../engine/safetensors.ts"
 import { encodeGguf, readGguf } from "./gguf.ts"
+import { norm } from "./numbers.ts"
 
 /** Where a steering vector comes from. */
 export interface VectorMetadata {
@@ -219,10 +220,4 @@ function layerOf(name: string, where: string): number {
   const layer = /^direction\.(0|[1-9]\d{0,8})$/.exec(name)?.[1]
   if (layer === undefined) throw new InputError({ where, expected: "no tensors but direction.N", found: "another name" })
   return Number(layer)
-}
-
-function norm(direction: Float32Array): number {
-  let sum = 0
-  for (const x of direction) sum += x * x
-  return Math.sqrt(sum)
 }

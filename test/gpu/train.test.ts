@@ -3,7 +3,7 @@ import { beforeAll, describe, expect, test } from "vitest"
 import { InputError } from "../../src/engine/errors.ts"
 import type { Model } from "../../src/engine/model.ts"
 import { type Pair, parsePairs } from "../../src/steering/pairs.ts"
-import { cosine } from "../../src/steering/pca.ts"
+import { cosine } from "../../src/steering/numbers.ts"
 import {
   type TrainingMethod,
   trainingMethods,

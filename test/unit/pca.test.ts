@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest"
-import { cosine, dot, norm, orient, principalDirection } from "../../src/steering/pca.ts"
+import { cosine, dot, norm } from "../../src/steering/numbers.ts"
+import { orient, principalDirection } from "../../src/steering/pca.ts"
 import { random } from "../helpers/numbers.ts"
 import { covariance, topEigenvector } from "../reference/eigen.ts"
 

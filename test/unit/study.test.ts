@@ -1,5 +1,6 @@
 import { expect, test } from "vitest"
-import { bootstrap, judgePick, lastCoherent, mean, median, scoreMethod } from "../../src/steering/study.ts"
+import { mean, median } from "../../src/steering/numbers.ts"
+import { bootstrap, judgePick, lastCoherent, scoreMethod } from "../../src/steering/study.ts"
 
 const points = (values: readonly number[]) => values.map((coherence, i) => ({ coefficient: i / 10, coherence }))
 

@@ -119,36 +119,6 @@ export function comparisonFigure(runs: readonly Run[], document: FigureDocument)
 /** The colour of the i-th run in {@link comparisonFigure}. */
 export const runColor = (i: number): string => PALETTE[i % PALETTE.length] as string
 
-export interface HeatCell {
-  /** A layer or a set of them. */
-  readonly layers: string
-  readonly coefficient: number
-  readonly value: number
-}
-
-/** A value for every coefficient and layer, such as the metric over its baseline. */
-export function heatMap(cells: readonly HeatCell[], label: string, document: FigureDocument): string {
-  const rows = [...new Set(cells.map(({ layers }) => layers))]
-  return draw(document, `${label} by layer and coefficient`, {
-    width: 720,
-    height: 70 + 24 * rows.length,
-    marginLeft: 60,
-    marginBottom: 42,
-    x: { type: "band", label: "coefficient", domain: [...new Set(cells.map((c) => c.coefficient))].sort((a, b) => a - b) },
-    y: { label: "layer", domain: rows },
-    color: { scheme: "YlOrRd" },
-    marks: [
-      Plot.cell(cells, {
-        x: "coefficient",
-        y: "layers",
-        fill: "value",
-        inset: 0.5,
-        title: (c: HeatCell) => `layer ${c.layers}, coefficient ${c.coefficient}: ${short(c.value)}`,
-      }),
-    ],
-  })
-}
-
 function curveMarks(samples: readonly Sample[], r = 3) {
   const spread = samples.filter(({ low, high }) => Number.isFinite(low) && Number.isFinite(high))
   return [
