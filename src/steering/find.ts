@@ -214,8 +214,8 @@ async function residualUnit(model: Model, vector: SteeringVector, prompts: reado
   const norms = vector.norms()
   const ratios = vector.layers.flatMap((layer, i) => {
     const tensor = captured.get(names[i] as string)
-    const norm = norms.get(layer) ?? 0
-    return tensor && norm > 0 ? [meanNorm(tensor.data, lengths, tensor.shape) / norm] : []
+    const length = norms.get(layer) ?? 0
+    return tensor && length > 0 ? [meanNorm(tensor.data, lengths, tensor.shape) / length] : []
   })
   if (ratios.length === 0) {
     throw new InputError({ where: "vector", expected: "a direction that is not zero", found: "zeros", todo: "train it again" })

@@ -1,8 +1,10 @@
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs"
+import { readdirSync, readFileSync } from "node:fs"
 import { join } from "node:path"
 import { afterAll, beforeAll, describe, expect, test } from "vitest"
-import { bufferSource, encodeSafetensors, readSafetensors, readTensorF32, readVector, SteeringVector } from "../../src/index.ts"
+import { bufferSource, readSafetensors, readTensorF32, readVector, type SteeringVector } from "../../src/index.ts"
 import { CommandLine } from "../helpers/cli.ts"
+import { PAIR } from "../helpers/cli-files.ts"
+import { writeVectorFiles } from "../helpers/cli-vector-files.ts"
 import { tinyTalkFolder } from "../helpers/fixtures.ts"
 
 const cli = new CommandLine()
@@ -11,192 +13,13 @@ const pairsFolder = join(tinyTalkFolder, "pairs")
 const allPairs = readdirSync(pairsFolder).map((name) => join(pairsFolder, name))
 const bridge = join(pairsFolder, "bridge.jsonl")
 const saes = join(CommandLine.root, "models/tiny-talk-sae")
-const PAIR = ["--positive", "I am talking about bridges", "--negative", "I am talking about dogs"]
 const IDS = ["--ids", "4080,40,325"]
 
 const stored = (name: string): Promise<SteeringVector> => readVector(bufferSource(name, readFileSync(at(name))))
 
-/** A vector of ones at a layer. */
-function ones(layer: number, width = 256, modelHint = "tiny-talk"): SteeringVector {
-  return new SteeringVector([[layer, new Float32Array(width).fill(1)]], { modelHint, method: "test" })
-}
-
-/** A copy of bytes with the first occurrence of `text` replaced by another as long, or bytes `after` it. */
-function changed(bytes: Uint8Array, text: string, to: string | { after: number; byte: number }): Uint8Array {
-  const copy = Buffer.from(bytes)
-  const place = copy.indexOf(text)
-  expect(place).toBeGreaterThan(0)
-  if (typeof to === "string") copy.write(to, place)
-  else copy[place + text.length + to.after] = to.byte
-  return copy
-}
-
-const LINES: Readonly<Record<string, string>> = {
-  "empty-side.jsonl": '{"positive": "I am happy", "negative": "  "}\n',
-  "equal-sides.jsonl": '{"positive": "I am happy", "negative": "I am happy"}\n',
-  "one-pair.jsonl": '{"positive": "I am happy", "negative": "I am sad"}\n',
-  "two-pairs.jsonl": '{"positive": "I am a", "negative": "I am b"}\n{"positive": "I am c", "negative": "I am d"}\n',
-}
-
-beforeAll(() => {
-  const gguf = ones(3).toGguf()
-  const files: Record<string, string | Uint8Array> = {
-    ...LINES,
-    "three.gguf": gguf,
-    "four.safetensors": ones(4).toSafetensors(),
-    "zero.safetensors": ones(0).toSafetensors(),
-    "other.safetensors": ones(3, 256, "another model").toSafetensors(),
-    "narrow.safetensors": ones(3, 255).toSafetensors(),
-    "wide.gguf": ones(3, 4096, "Llama-3-8B").toGguf(),
-    "architecture.gguf": changed(gguf, "controlvector", "controlvektor"),
-    "version-1.gguf": gguf.with(4, 1),
-    "version-2.gguf": gguf.with(4, 2),
-    "truncated.gguf": gguf.subarray(0, gguf.length - 100),
-    "direction-0.gguf": changed(gguf, "direction.3", "direction.0"),
-    "f16.gguf": changed(gguf, "direction.3", { after: 12, byte: 1 }), // the type, after a count and one dimension
-    "no-vector.gguf": "not at all",
-    "patch.safetensors": encodeSafetensors(new Map([["patch", { shape: [256], data: new Float32Array(256).fill(2) }]])),
-    "suffixes.txt": "I live\nI walk\nI see the\nI had\n",
-    "edits.json": JSON.stringify([
-      { hook: "blocks.3.hook_mlp_out", wgsl: "x * (1.0 - mask)", tensors: { mask: { shape: [1], data: [1] } } },
-      { hook: "blocks.3.hook_mlp_out", wgsl: "x + patch", tensors: { patch: { file: "patch.safetensors", tensor: "patch" } } },
-    ]),
-  }
-  for (const [name, content] of Object.entries(files)) writeFileSync(at(name), content)
-  const edits: Record<string, unknown> = {
-    "no-list": {},
-    "no-edit": [{ hook: "hook_embed", wgsl: "x" }, 3],
-    "no-wgsl": [{ hook: "hook_embed" }],
-    "unknown-key": [{ hook: "hook_embed", wgsl: "x", tensor: {} }],
-    "no-compile": [
-      { hook: "hook_embed", wgsl: "x" },
-      { hook: "hook_embed", wgsl: "x +\n  sine(x)" },
-    ],
-    "no-hook": [{ hook: "blocks.9.hook_resid_post", wgsl: "x" }],
-    "short": [{ hook: "hook_embed", wgsl: "x + p", tensors: { p: { shape: [2], data: [1] } } }],
-    "misfit": [{ hook: "hook_embed", wgsl: "x + p", tensors: { p: { shape: [2], data: [1, 2] } } }],
-    "no-file": [{ hook: "hook_embed", wgsl: "x + p", tensors: { p: { file: "nowhere.safetensors", tensor: "p" } } }],
-    "no-tensor": [{ hook: "hook_embed", wgsl: "x + p", tensors: { p: { file: "patch.safetensors", tensor: "path" } } }],
-  }
-  for (const [name, list] of Object.entries(edits)) writeFileSync(at(`edits-${name}.json`), JSON.stringify(list))
-  writeFileSync(at("edits-no-json.json"), "[{")
-  mkdirSync(at("sae/layers.2"), { recursive: true })
-  writeFileSync(at("sae/layers.2/cfg.json"), JSON.stringify({ d_in: 512, num_latents: 64, k: 4 }))
-})
+beforeAll(() => writeVectorFiles(cli))
 
 afterAll(() => cli.remove())
-
-describe("bad input is one line and exit code 2, and leaves nothing behind", () => {
-  const train = (...args: string[]): string[] => ["train", ...args, "--out", "x.safetensors"]
-  const use = (file: string, ...args: string[]): string[] => ["generate", ...IDS, "--vector", `${file}:1`, ...args]
-  const edit = (name: string): string[] => ["trace", ...IDS, "--edits", `edits-${name}.json`]
-  const encode = ["sae", "encode", ...IDS, "--sae"]
-
-  test.each<[string, string[], string]>([
-    ["a pair with an empty side", train("--pairs", "empty-side.jsonl"), 'empty-side.jsonl, line 1: .*not empty as "negative"'],
-    ["a pair of equal sides", train("--pairs", "equal-sides.jsonl"), "equal-sides.jsonl, line 1: expected two sides that differ"],
-    ["equal texts", train("--positive", "x", "--negative", "x"), "--positive and --negative: expected two sides that differ"],
-    [
-      "one pair for PCA",
-      train("--pairs", "one-pair.jsonl", "--method", "pca-center"),
-      "pairs: .*2 pairs, for pca-center, found 1",
-    ],
-    ["too few pairs to judge", train("--pairs", "two-pairs.jsonl", "--quality"), "pairs: expected at least 4 pairs .*found 2"],
-    ["suffixes without a pair", train("--pairs", bridge, "--no-suffixes"), "--pairs: expected it alone, found --no-suffixes too"],
-    ["suffixes and none", train(...PAIR, "--suffixes", "f", "--no-suffixes"), "--no-suffixes: expected it alone"],
-    ["a template without a place", train(...PAIR, "--template", "x"), "template: expected the placeholder {persona}"],
-    [
-      "no layer to suggest",
-      train("--positive", "I am happy", "--negative", "I am sad", "--layers", "suggested"),
-      ".*--layers suggested: .*accuracy",
-    ],
-    ["layer 0 in GGUF", ["train", ...PAIR, "--layers", "all", "--out", "x.gguf"], "x.gguf: expected layers from 1"],
-    [
-      "a file for two vectors",
-      train("--pairs", bridge, "one-pair.jsonl"),
-      "--out x.safetensors: expected a folder for 2 vectors",
-    ],
-    ["two files of one name", ["train", bridge, bridge, "--out", "x"], "x/bridge.safetensors: .*names of their own"],
-    ["a broken file among many", ["train", bridge, "empty-side.jsonl", "--out", "x"], "empty-side.jsonl, line 1"],
-    ["another format", ["train", bridge, "--out", "x", "--format", "npz"], "--format: expected safetensors or gguf, found «npz»"],
-    ["a feature without --sae", train("--feature", "3"), "--feature: expected --sae beside it"],
-    ["no layers beside --sae", train("--pairs", bridge, "--sae", saes), "--sae: expected --layers beside it"],
-    [
-      "a feature that is none",
-      train("--sae", saes, "--layers", "3", "--feature", "99999"),
-      "feature: expected a feature from 0 to",
-    ],
-
-    ["a GGUF of another architecture", use("architecture.gguf"), "architecture.gguf.*controlvector.*controlvektor"],
-    ["a GGUF of version 1", use("version-1.gguf"), "version-1.gguf: expected GGUF version 3, .*found version 1"],
-    ["a GGUF of version 2", use("version-2.gguf"), "version-2.gguf: expected GGUF version 3, .*found version 2"],
-    ["a truncated GGUF", use("truncated.gguf"), "truncated.gguf"],
-    ["direction.0", use("direction-0.gguf"), "direction-0.gguf, tensor direction.0: expected direction.N with N from 1"],
-    ["a direction in F16", use("f16.gguf"), "f16.gguf, tensor direction.3: expected .*F32"],
-    ["what is no vector", use("no-vector.gguf"), "no-vector.gguf: expected a steering vector, safetensors or GGUF"],
-    ["a vector of another width", use("narrow.safetensors"), "narrow.safetensors, vector: expected width 256"],
-    [
-      "no layer of the vector's",
-      ["generate", ...IDS, "--vector", "three.gguf:1:4"],
-      "three.gguf, layers: expected some of the vector's layers 3, found 4",
-    ],
-    [
-      "an unknown field",
-      ["generate", ...IDS, "--vector", "three.gguf:1:genrated"],
-      "--vector three.gguf:1:genrated: .*did you mean generated\\?",
-    ],
-    ["an unknown way", use("three.gguf", "--way", "ad"), "--way: .*did you mean add\\?"],
-    ["positions alone", ["generate", ...IDS, "--positions", "last"], "--positions: expected --vector beside it"],
-
-    [
-      "no such command",
-      ["vector", "convrt"],
-      "vector: expected one of show, convert, combine, found «convrt»; did you mean convert",
-    ],
-    ["one file to convert", ["vector", "convert", "three.gguf"], "vector convert: expected FROM TO"],
-    ["convert to another format", ["vector", "convert", "three.gguf", "x.npz"], "x.npz: expected a name that ends in"],
-    ["layer 0 to GGUF", ["vector", "convert", "zero.safetensors", "x.gguf"], "x.gguf, vector: expected layers from 1"],
-    [
-      "vectors of different widths",
-      ["vector", "combine", "--out", "x.gguf", "three.gguf", "wide.gguf:2"],
-      'vector 2 of 2 \\(model "Llama-3-8B".*expected width 256, as vector 1 \\(model "tiny-talk".*found 4096',
-    ],
-    ["a weight that is none", ["vector", "combine", "--out", "x.gguf", "three.gguf:x"], "three.gguf:x: expected a number"],
-    [
-      "another model's tokens",
-      ["vector", "show", "wide.gguf", "--model", tinyTalkFolder],
-      "wide.gguf, vector: expected width 256",
-    ],
-
-    ["edits that are no JSON", edit("no-json"), "edits-no-json.json: expected JSON"],
-    ["edits that are no list", edit("no-list"), "edits-no-list.json: expected a JSON list of edits"],
-    ["an edit that is none", edit("no-edit"), "edits-no-edit.json, entry 2: expected an object of hook, wgsl"],
-    ["an edit without an expression", edit("no-wgsl"), "edits-no-wgsl.json, entry 1, wgsl: expected a text, found nothing"],
-    ["an edit with another key", edit("unknown-key"), "edits-unknown-key.json, entry 1: .*and nothing else"],
-    [
-      "WGSL that does not compile",
-      edit("no-compile"),
-      "edits-no-compile.json, entry 2, edit of hook_embed: .*line 2, column 3: .*sine",
-    ],
-    ["a hook that the model has not", edit("no-hook"), "edits-no-hook.json, entry 1, .*the nearest are blocks.0.hook_resid_post"],
-    ["a tensor without all numbers", edit("short"), "edits-short.json, entry 1, tensor p: expected 2 numbers"],
-    ["a tensor that does not fit", edit("misfit"), "edits-misfit.json, entry 1, .*tensor p: expected a shape that fits"],
-    ["a tensor in no file", edit("no-file"), "edits-no-file.json, entry 1, tensor p, nowhere.safetensors: .*no such file"],
-    ["a tensor that the file has not", edit("no-tensor"), "edits-no-tensor.json, entry 1, .*found «path»; the nearest are patch"],
-
-    ["no autoencoder", [...encode, "nowhere", "--layer", "3"], "nowhere: expected a folder"],
-    ["no autoencoder's layer", ["sae", "features", ...IDS, "--sae", saes], "--layer: expected a value"],
-    ["a layer without autoencoder", [...encode, saes, "--layer", "1"], ".*layers.1/cfg.json: .*choose one of its layers"],
-    ["a layer that the model has not", [...encode, saes, "--layer", "6"], "--layer: expected layers 0 to 5"],
-    [
-      "an autoencoder of another width",
-      [...encode, "sae", "--layer", "2"],
-      "sae/layers.2/cfg.json, d_in: expected 256.*found 512",
-    ],
-  ])("%s", async (_name, args, message) => {
-    await cli.expectBadInput(args, message)
-  })
-})
 
 describe("train", () => {
   test("trains vectors of all the embedded model's files in one command, in less than a minute", async () => {
