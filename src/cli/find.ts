@@ -18,11 +18,11 @@ import type { Command, Context } from "./command.ts"
 import { assertFolderWritable } from "./files.ts"
 import { allTexts, conclusion, curveTable, settingsLine } from "./find-report.ts"
 import { checkLayers, layersOption, middleThird } from "./layers.ts"
-import { count, type Options, positive, quote } from "./options.ts"
+import { count, notNegative, type Options, positive, quote, wholeNumber } from "./options.ts"
 import { checkPairs, pairsOptions, type PairsSource, readPair, readPairsFile } from "./pairs.ts"
 import { readPrompts, sharedPrefix } from "./prompts.ts"
 import { finishSearch, openSearch } from "./run-record.ts"
-import { adapterName, shortPath, describeModel, modelName, openSession, type Session } from "./session.ts"
+import { adapterName, shortPath, describeModel, loadBeside, modelName, openSession, type Session } from "./session.ts"
 import { counted, ranges, wrap } from "./text.ts"
 import { checkVector, describeVector, type FileVector, noteVectors, readVectorFile } from "./vectors.ts"
 
@@ -43,6 +43,9 @@ export const find: Command = {
     "coefficients": { value: "LIST", help: "start:end:step (0:8:0.25), 0,1,2.5 or auto, which is the default" },
     "tokens": { value: "N", help: "new tokens of a completion; 32 unless told" },
     "repetition-penalty": { value: "NUMBER", help: "while generating; 1.1 unless told, 1 is none" },
+    "temperature": { value: "NUMBER", help: "above 0 the texts are drawn, and the curve is noisy; 0 unless told" },
+    "seed": { value: "N", help: "of the drawing; 0 unless told" },
+    "evaluator": { value: "DIR", help: "another model of the same tokens, whose log-probs judge the texts" },
     "threshold": {
       value: "NUMBER",
       help: "how far the metric moves to the redline, as a fraction of its baseline; 0.2 unless told, or the metric's own distance",
@@ -64,7 +67,7 @@ export const find: Command = {
       "stream and refines it.",
     `Metrics: ${metricNames.map((name) => `${name} (${metrics[name].describe})`).join(", ")}.`,
     "JSON: { model, adapter, vector, layers, prompts: [{ text, ids }], settings, baseline, threshold, crossing, max, interpolated, " +
-      "unit, stopped, reason, curve: [{ coefficient, metric, metrics, completions: [{ ids, logprobs, text }] }], seconds: { load, " +
+      "minimum, unit, stopped, reason, curve: [{ coefficient, metric, metrics, completions: [{ ids, logprobs, text }] }], seconds: { load, " +
       "train, search, total } }. crossing and max are null, with a reason, when the metric never crosses. Numbers that are not " +
       "finite are null.",
     "Ctrl-C stops the search and prints what is known (exit code 130); a second one ends the process at once.",
@@ -82,6 +85,8 @@ interface Request {
   readonly source: PairsSource | undefined
   readonly prompts: readonly string[]
   readonly settings: FindSettings
+  /** The folder of the model that judges, where it is another. */
+  readonly evaluator: string | undefined
   readonly out: string | undefined
 }
 
@@ -95,6 +100,7 @@ async function run(context: Context): Promise<void> {
     else checkLayers(layersOption(options) ?? [], config)
   })
   const { model } = session
+  using evaluator = await loadBeside(request.evaluator, session, context)
   for (const prompt of request.prompts) model.encode(prompt, request.settings.tokens)
   if (request.source) checkPairs(model, request.source)
   session.announce()
@@ -104,11 +110,18 @@ async function run(context: Context): Promise<void> {
   const vector = request.vector?.vector ?? (await trainedOn(model, request.source as PairsSource, { ...context, options }))
   const vectorKnown = performance.now()
   const { out, settings, prompts } = request
-  using record = out === undefined ? undefined : await openSearch(out, session, options, { vector, prompts, settings }, terminal)
+  const search = {
+    vector,
+    prompts,
+    settings,
+    ...(evaluator && { evaluator: { model: evaluator, folder: request.evaluator ?? "" } }),
+  }
+  using record = out === undefined ? undefined : await openSearch(out, session, options, search, terminal)
   terminal.progress("searching")
   const found = await findRedline(model, vector, {
     ...settings,
     prompts,
+    ...(evaluator && { evaluator }),
     ...(record && { record }),
     signal,
     onProgress: ({ done, total, batch }) => {
@@ -149,6 +162,8 @@ async function readRequest(options: Options): Promise<Request> {
     coefficients: parseCoefficients(options.text("coefficients") ?? "auto", "--coefficients"),
     tokens: options.number("tokens", count) ?? 32,
     repetitionPenalty: options.number("repetition-penalty", positive) ?? 1.1,
+    temperature: options.number("temperature", notNegative) ?? 0,
+    seed: options.number("seed", wholeNumber) ?? 0,
     threshold: options.number("threshold", positive) ?? defaultThreshold(metrics[metric]),
     metric,
   }
@@ -160,7 +175,7 @@ async function readRequest(options: Options): Promise<Request> {
   if (prompts.length === 0) prompts.push(sharedPrefix(pairs?.pairs ?? []))
   const out = options.text("out")
   if (out !== undefined) await assertFolderWritable(out)
-  return { vector, source: pairs, prompts, settings, out }
+  return { vector, source: pairs, prompts, settings, evaluator: options.text("evaluator"), out }
 }
 
 /** A vector by the mean, with progress, at the layers that --layers names or at {@link middleThird}. */
@@ -214,6 +229,7 @@ function documentOf(
     crossing: found.crossing,
     max: found.max,
     interpolated: found.interpolated,
+    minimum: found.minimum,
     unit: found.unit,
     stopped: found.stopped,
     reason: found.reason,

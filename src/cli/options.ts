@@ -27,6 +27,11 @@ export interface NumberKind {
 
 export const anyNumber: NumberKind = { expected: "a number", fits: Number.isFinite }
 export const count: NumberKind = { expected: "a whole number of at least 1", fits: (x) => Number.isSafeInteger(x) && x >= 1 }
+export const wholeNumber: NumberKind = {
+  expected: "a whole number of at least 0",
+  fits: (x) => Number.isSafeInteger(x) && x >= 0,
+}
+export const notNegative: NumberKind = { expected: "a number of at least 0", fits: (x) => x >= 0 && x < Infinity }
 export const positive: NumberKind = { expected: "a number above 0", fits: (x) => x > 0 && x < Infinity }
 
 /** What a command was given. Of a single option that is repeated the last one counts. */

@@ -1,9 +1,9 @@
 import { createRequire } from "node:module"
 import { join } from "node:path"
-import type { FindSettings, FoundRedline, SteeringVector } from "../index.ts"
+import type { FindSettings, FoundRedline, Model, Prompt, SteeringVector } from "../index.ts"
 import { hashModel, openRun, type OpenRun, sha256, writeFileAtomic, writeReport } from "../node.ts"
 import type { Options } from "./options.ts"
-import { describeModel, modelPath, type Session } from "./session.ts"
+import { describeFolder, modelPath, type Session } from "./session.ts"
 import type { Terminal } from "./terminal.ts"
 import { counted } from "./text.ts"
 import { describeVector } from "./vectors.ts"
@@ -12,8 +12,10 @@ import { version } from "./version.ts"
 /** What a search is about to do. */
 export interface Search {
   readonly vector: SteeringVector
-  readonly prompts: readonly string[]
+  readonly prompts: readonly Prompt[]
   readonly settings: FindSettings
+  /** The model that judges, where it is another. */
+  readonly evaluator?: { readonly model: Model; readonly folder: string }
 }
 
 /**
@@ -24,17 +26,20 @@ export async function openSearch(
   folder: string,
   { device, model }: Session,
   options: Options,
-  { vector, prompts, settings }: Search,
+  { vector, prompts, settings, evaluator }: Search,
   terminal: Terminal,
 ): Promise<OpenRun> {
-  const { path: _, ...shape } = describeModel(options, model) as { path: string; name: string }
   const identity = {
     versions: { redline: version(), node: process.version, webgpu: webgpuVersion() },
     adapter: { ...device.facts },
-    model: { ...shape, sha256: await hashModel(modelPath(options)) },
+    model: await identityOf(modelPath(options), model),
+    ...(evaluator && { evaluator: await identityOf(evaluator.folder, evaluator.model) }),
     vector: { ...describeVector(vector), sha256: sha256(vector.toSafetensors()) },
     layers: vector.layers,
-    prompts: prompts.map((text) => ({ text, ids: model.encode(text) })),
+    prompts: prompts.map((prompt) => ({
+      text: typeof prompt === "string" ? prompt : model.decode(prompt),
+      ids: model.encode(prompt),
+    })),
     settings,
   }
   const run = await openRun(folder, identity, { decode: (ids) => model.decode(ids) })
@@ -56,6 +61,11 @@ export async function finishSearch(
   if (found.stopped) return
   await run.finish(found, seconds)
   await writeReport(folder)
+}
+
+async function identityOf(folder: string, model: Model): Promise<{ name: string }> {
+  const { path: _, ...shape } = describeFolder(folder, model) as { path: string; name: string }
+  return { ...shape, sha256: await hashModel(folder) } as { name: string }
 }
 
 function webgpuVersion(): string {

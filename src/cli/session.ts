@@ -54,6 +54,23 @@ export async function openSession(
   }
 }
 
+/** Another model on the session's device; undefined without a folder. Dispose it before the session. */
+export async function loadBeside(
+  folder: string | undefined,
+  { device }: Session,
+  { terminal, signal }: Context,
+): Promise<Model | undefined> {
+  if (folder === undefined) return undefined
+  await using files = await openFolder(folder)
+  const model = await Model.load(files, {
+    device,
+    signal,
+    onProgress: ({ done, total }) => terminal.progress(`loading ${basename(resolve(folder))}, ${bytes(done)} of ${bytes(total)}`),
+  })
+  for (const warning of model.warnings) terminal.note(`note: ${warning}`)
+  return model
+}
+
 /** The device that the options ask for. */
 export async function deviceOf(options: Options): Promise<Device> {
   const adapter = options.text("adapter")
@@ -78,8 +95,13 @@ export function adapterName({ description, device, vendor, architecture }: Adapt
 }
 
 /** The model as the JSON documents give it. */
-export function describeModel(options: Options, { config }: Pick<Model, "config">): Record<string, unknown> {
-  return { name: modelName(options), path: modelPath(options), ...config }
+export function describeModel(options: Options, model: Pick<Model, "config">): Record<string, unknown> {
+  return describeFolder(modelPath(options), model)
+}
+
+/** The model of a folder as the JSON documents give it. */
+export function describeFolder(path: string, { config }: Pick<Model, "config">): Record<string, unknown> {
+  return { name: basename(resolve(path)), path, ...config }
 }
 
 function noteSoftware({ facts }: Device, terminal: Terminal): void {

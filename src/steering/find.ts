@@ -1,6 +1,7 @@
 import { InputError } from "../engine/errors.ts"
 import type { JudgedCompletion } from "../engine/judge.ts"
 import type { Model, Prompt } from "../engine/model.ts"
+import type { TokenScores } from "../engine/score.ts"
 import type { Steering } from "../engine/steer.ts"
 import type { Coefficients } from "./coefficients.ts"
 import { defaultThreshold } from "./crossing.ts"
@@ -23,6 +24,15 @@ export interface FindOptions {
   readonly tokens?: number
   /** Hugging Face's repetition penalty while generating; 1.1 unless told. */
   readonly repetitionPenalty?: number
+  /** 0, which is greedy, unless told. Above it the texts are drawn, and the curve is noisy (ALERT's report: 0.5 is). */
+  readonly temperature?: number
+  /** Of the drawing, 0 unless told; the coefficient-th of a list draws with other numbers than the one before it. */
+  readonly seed?: number
+  /**
+   * The model whose log-probs without steering judge the texts, where it is not the one that writes them (a base model for an
+   * instruct model's, or the other way); it must have the same tokens. Divergences stay those of the writing model.
+   */
+  readonly evaluator?: Model
   /**
    * How far the metric is from its baseline at the redline, in its direction: as a fraction of the baseline, 0.2 unless
    * told; for metrics whose baseline is about 0 (`improbable`, `kl-p50`, `kl-p95`) in their own units, their `absolute` unless
@@ -82,6 +92,8 @@ export interface FindSettings {
   readonly coefficients: Coefficients
   readonly tokens: number
   readonly repetitionPenalty: number
+  readonly temperature: number
+  readonly seed: number
   readonly threshold: number
   readonly metric: MetricName
 }
@@ -107,6 +119,7 @@ export async function findRedline(model: Model, vector: SteeringVector, options:
     ids: model.encode(prompt, settings.tokens),
   }))
   const promptIds = prompts.map(({ ids }) => ids)
+  if (options.evaluator) checkEvaluator(options.evaluator, model, promptIds, settings.tokens)
   const unit = await residualUnit(model, chosen, promptIds)
   const { signal, onProgress } = options
   let progress: FindProgress = { stage: "searching", done: 0, total: 0, batch: 0 }
@@ -114,10 +127,10 @@ export async function findRedline(model: Model, vector: SteeringVector, options:
     progress = { ...progress, ...news }
     onProgress?.(progress)
   }
-  const evaluator = new Evaluator(model, chosen, promptIds, settings, (batch) => report({ batch }))
+  const sweep = new Sweep(model, options.evaluator, chosen, promptIds, settings, (batch) => report({ batch }))
   const evaluate: Evaluate<CurvePoint> = (coefficients, context) => {
     report({ total: progress.done + coefficients.length, batch: 0 })
-    return evaluator.evaluate(coefficients, context)
+    return sweep.evaluate(coefficients, context)
   }
   const found = await searchCoefficients<CurvePoint>(options.record ? recorded(evaluate, options.record) : evaluate, {
     coefficients: settings.coefficients,
@@ -136,6 +149,8 @@ function settingsOf(options: FindOptions): FindSettings {
     coefficients: options.coefficients ?? "auto",
     tokens: options.tokens ?? 32,
     repetitionPenalty: options.repetitionPenalty ?? 1.1,
+    temperature: options.temperature ?? 0,
+    seed: options.seed ?? 0,
     threshold: options.threshold ?? defaultThreshold(metrics[metric]),
     metric,
   }
@@ -147,9 +162,26 @@ function promptsOf({ prompts, prompt }: FindOptions): readonly Prompt[] {
   throw new InputError({ where: "prompts", expected: "at least one prompt", found: "none", todo: "give a prompt" })
 }
 
+/** @throws InputError for a model with other tokens or too short a context */
+function checkEvaluator(evaluator: Model, model: Model, prompts: readonly (readonly number[])[], tokens: number): void {
+  for (const ids of prompts) {
+    evaluator.encode(ids, tokens)
+    const [own, other] = [model.decode(ids), evaluator.decode(ids)]
+    const same = own === undefined || other === undefined || own === other
+    if (same && model.config.vocabSize === evaluator.config.vocabSize) continue
+    throw new InputError({
+      where: `evaluator ${evaluator.name}`,
+      expected: `the tokens of ${model.name}, which writes the texts`,
+      found: same ? `${evaluator.config.vocabSize} instead of ${model.config.vocabSize}` : "others",
+      todo: "give a model with the same tokenizer",
+    })
+  }
+}
+
 /** Generates and scores coefficients with every prompt, as many rows at a time as the device takes. */
-class Evaluator {
+class Sweep {
   readonly #model: Model
+  readonly #evaluator: Model | undefined
   readonly #vector: SteeringVector
   readonly #prompts: readonly (readonly number[])[]
   readonly #settings: FindSettings
@@ -157,12 +189,14 @@ class Evaluator {
 
   constructor(
     model: Model,
+    evaluator: Model | undefined,
     vector: SteeringVector,
     prompts: readonly (readonly number[])[],
     settings: FindSettings,
     onBatch: (part: number) => void,
   ) {
     this.#model = model
+    this.#evaluator = evaluator
     this.#vector = vector
     this.#prompts = prompts
     this.#settings = settings
@@ -174,23 +208,41 @@ class Evaluator {
     const atOnce = Math.max(1, Math.floor(this.#model.rowsAtOnce(longest) / this.#prompts.length))
     const points: CurvePoint[] = []
     for (let first = 0; first < coefficients.length; first += atOnce) {
-      const batch = await this.#batch(coefficients.slice(first, first + atOnce), signal)
+      const batch = await this.#batch(coefficients.slice(first, first + atOnce), first, signal)
       onPoints(batch)
       points.push(...batch)
     }
     return points
   }
 
-  async #batch(coefficients: readonly number[], signal: AbortSignal | undefined): Promise<CurvePoint[]> {
+  async #batch(coefficients: readonly number[], first: number, signal: AbortSignal | undefined): Promise<CurvePoint[]> {
     const rows = coefficients.flatMap((coefficient) => this.#prompts.map((ids) => ({ coefficient, ids })))
     const steering: Steering[] = [{ vector: this.#vector, coefficient: rows.map(({ coefficient }) => coefficient) }]
-    const { tokens, repetitionPenalty } = this.#settings
+    const { tokens, repetitionPenalty, temperature } = this.#settings
+    const each = this.#prompts.length
+    // A row draws with the seed + its place, in the whole list as in a batch of its own.
+    const seed = this.#settings.seed + first * each
     const abort = signal && { signal }
     const prompts = rows.map(({ ids }) => ids)
     const onProgress = (done: number, total: number): void => this.#onBatch(done / total)
-    const judged = await this.#model.judge(prompts, { tokens, repetitionPenalty, steering, onProgress, ...abort })
-    const each = this.#prompts.length
+    const options = { tokens, repetitionPenalty, temperature, seed, steering, onProgress, ...abort }
+    const judged = await this.#byEvaluator(prompts, await this.#model.judge(prompts, options), signal)
     return coefficients.map((coefficient, i) => this.#point(coefficient, judged.slice(i * each, (i + 1) * each)))
+  }
+
+  /** The same completions as another model without steering sees them. */
+  async #byEvaluator(
+    prompts: readonly (readonly number[])[],
+    judged: readonly JudgedCompletion[],
+    signal: AbortSignal | undefined,
+  ): Promise<readonly JudgedCompletion[]> {
+    if (!this.#evaluator) return judged
+    const sequences = judged.map(({ ids }, row) => {
+      const prompt = prompts[row] as readonly number[]
+      return { ids: [...prompt, ...ids], from: prompt.length }
+    })
+    const scores = await this.#evaluator.score(sequences, signal && { signal })
+    return judged.map((completion, row) => ({ ...completion, unsteered: scores[row] as TokenScores }))
   }
 
   #point(coefficient: number, completions: readonly JudgedCompletion[]): CurvePoint {

@@ -10,6 +10,8 @@ export interface RunIdentity {
   readonly adapter: Readonly<Record<string, unknown>>
   /** Its name, shape and sha256. */
   readonly model: Readonly<Record<string, unknown>> & { readonly name: string }
+  /** The model that judged, where it was another. */
+  readonly evaluator?: RunIdentity["model"] | undefined
   /** Where it is from, its norms and sha256. */
   readonly vector: Readonly<Record<string, unknown>>
   readonly layers: readonly number[]
@@ -81,6 +83,7 @@ const recordShape = z.looseObject(
     versions: z.record(z.string(), text, "an object"),
     adapter: object,
     model: z.looseObject({ name: text }, "an object"),
+    evaluator: z.looseObject({ name: text }, "an object").optional(),
     vector: object,
     layers: integers,
     prompts: z.array(z.looseObject({ text: text.optional(), ids: integers }, "an object"), "a list"),
@@ -112,8 +115,8 @@ const pointShape = z.looseObject(
 
 /** run.json's text: the same bytes for the same run. Numbers that are not finite are written as texts. */
 export function writeRecord(record: RunRecord): string {
-  const { versions, adapter, model, vector, layers, prompts, settings, result } = record
-  const ordered = { format: FORMAT, versions, adapter, model, vector, layers, prompts, settings, result }
+  const { versions, adapter, model, evaluator, vector, layers, prompts, settings, result } = record
+  const ordered = { format: FORMAT, versions, adapter, model, evaluator, vector, layers, prompts, settings, result }
   return `${JSON.stringify(ordered, notFiniteAsText, 2)}\n`
 }
 
@@ -160,7 +163,7 @@ export function readPoints(source: string, where: string): { points: RecordedPoi
  * @throws InputError naming the first difference
  */
 export function checkSameRun(before: RunIdentity, wanted: RunIdentity, where: string): void {
-  const keys = ["model", "vector", "layers", "prompts", "settings", "adapter", "versions"] as const
+  const keys = ["model", "evaluator", "vector", "layers", "prompts", "settings", "adapter", "versions"] as const
   for (const key of keys) {
     const difference = firstDifference(plain(before[key]), plain(wanted[key]), key)
     if (!difference) continue
@@ -220,7 +223,7 @@ export function tokenPieces(ids: readonly number[], decode: (ids: readonly numbe
 const notFiniteAsText = (_key: string, value: unknown): unknown =>
   typeof value === "number" && !Number.isFinite(value) ? String(value) : value
 
-const plain = (value: unknown): unknown => JSON.parse(JSON.stringify(value, notFiniteAsText))
+const plain = (value: unknown): unknown => (value === undefined ? null : JSON.parse(JSON.stringify(value, notFiniteAsText)))
 
 function firstDifference(a: unknown, b: unknown, path: string): [path: string, a: unknown, b: unknown] | undefined {
   if (!isObject(a) || !isObject(b)) return JSON.stringify(a) === JSON.stringify(b) ? undefined : [path, a, b]

@@ -16,7 +16,15 @@ export const identity: RunIdentity = {
     { text: "I am <script>alert(1)</script>", ids: [1, 2] },
     { text: "You & me", ids: [1, 3] },
   ],
-  settings: { coefficients: COEFFICIENTS, tokens: 32, repetitionPenalty: 1.1, threshold: 0.2, metric: "nll" },
+  settings: {
+    coefficients: COEFFICIENTS,
+    tokens: 32,
+    repetitionPenalty: 1.1,
+    temperature: 0,
+    seed: 0,
+    threshold: 0.2,
+    metric: "nll",
+  },
 }
 
 /** A small search's result; its texts hold HTML, and a perplexity is infinite. */
