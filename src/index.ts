@@ -1,5 +1,6 @@
 /** What any program imports: nothing here needs Node.js. */
 export { bufferSource, type ByteSource, type Folder, httpFolder, httpSource, memoryFolder } from "./engine/bytes.ts"
+export type { ChatMessage } from "./engine/chat.ts"
 export { type Checkpoint, openCheckpoint } from "./engine/checkpoint.ts"
 export type { LlamaConfig, RopeScaling } from "./engine/config.ts"
 export { type AdapterFacts, Device, type DeviceOptions } from "./engine/device.ts"

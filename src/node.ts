@@ -17,3 +17,6 @@ export { hashModel, openRun, type OpenRun, readRun, sha256 } from "./node/run-fo
 
 /** The folder of the model that comes with this package, tiny-talk: beside src/ as beside dist/. */
 export const embeddedModel: string = fileURLToPath(new URL("../models/tiny-talk", import.meta.url))
+
+/** The folder of its sibling that answers in chats, tiny-talk-instruct: the same tokens, with a chat template. */
+export const embeddedInstructModel: string = fileURLToPath(new URL("../models/tiny-talk-instruct", import.meta.url))

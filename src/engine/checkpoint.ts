@@ -1,5 +1,6 @@
 import { z } from "zod"
 import { readJson, type Folder } from "./bytes.ts"
+import { ChatTemplate } from "./chat.ts"
 import { parseConfig, type LlamaConfig } from "./config.ts"
 import { InputError } from "./errors.ts"
 import { checkShape, show } from "./json.ts"
@@ -14,6 +15,8 @@ export interface Checkpoint {
   readonly tensors: ReadonlyMap<string, TensorEntry>
   /** Undefined when the folder has none: the model then runs on ids. */
   readonly tokenizer: Tokenizer | undefined
+  /** Undefined when the folder has none: a base model. */
+  readonly chat: ChatTemplate | undefined
   /** What is odd but does no harm, a line each. */
   readonly warnings: readonly string[]
   /** Bytes of the model's tensors. */
@@ -73,7 +76,7 @@ export async function openCheckpoint(folder: Folder): Promise<Checkpoint> {
     folder,
     config,
     tensors,
-    tokenizer: await readTokenizer(folder),
+    ...(await readTokenizer(folder)),
     warnings: unused.length === 0 ? [] : [unusedWarning(folder, config, unused)],
     bytes,
   }
@@ -88,10 +91,12 @@ async function readConfig(folder: Folder): Promise<LlamaConfig> {
   return parseConfig(config, await readJson(folder, "generation_config.json"), where)
 }
 
-async function readTokenizer(folder: Folder): Promise<Tokenizer | undefined> {
+async function readTokenizer(folder: Folder): Promise<Pick<Checkpoint, "tokenizer" | "chat">> {
   const text = await folder.readText("tokenizer.json")
-  if (text === undefined) return undefined
-  return Tokenizer.parse(text, await folder.readText("tokenizer_config.json"), `${folder.name}/tokenizer.json`)
+  if (text === undefined) return { tokenizer: undefined, chat: undefined }
+  const config = await folder.readText("tokenizer_config.json")
+  const tokenizer = Tokenizer.parse(text, config, `${folder.name}/tokenizer.json`)
+  return { tokenizer, chat: await ChatTemplate.read(folder, config) }
 }
 
 async function readTensors(folder: Folder): Promise<ReadonlyMap<string, TensorEntry>> {

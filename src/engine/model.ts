@@ -1,5 +1,6 @@
 import { type Checkpoint, openCheckpoint } from "./checkpoint.ts"
 import type { Folder } from "./bytes.ts"
+import type { ChatMessage } from "./chat.ts"
 import type { LlamaConfig } from "./config.ts"
 import { Core } from "./core.ts"
 import type { Device } from "./device.ts"
@@ -71,6 +72,25 @@ export class Model implements Disposable {
     const where = typeof prompt === "string" ? `prompt ${quote(prompt)}` : "ids"
     const ids = typeof prompt === "string" ? this.#encodeText(prompt, where) : [...prompt]
     this.#core.checkIds(ids, where, more)
+    return ids
+  }
+
+  /**
+   * The ids of a conversation in the model's chat template, up to where the assistant's answer begins. Special tokens that a
+   * message spells out become their ids.
+   * @throws InputError without a chat template, for messages that it refuses, or ids as {@link encode}.
+   * @example
+   * const completions = await model.complete([model.encodeChat([{ role: "user", content: "What is a bridge?" }])])
+   */
+  encodeChat(messages: readonly ChatMessage[], more = 0): number[] {
+    const tokenizer = this.#needTokenizer("chat")
+    const template = this.#checkpoint.chat
+    if (!template) {
+      const todo = "choose an instruct model, or give the prompt as plain text"
+      throw new InputError({ where: this.name, expected: "a model with a chat template", found: "none", todo })
+    }
+    const ids = tokenizer.encode(template.render(messages), { addSpecial: false })
+    this.#core.checkIds(ids, `chat ${quote(messages.at(-1)?.content ?? "")}`, more)
     return ids
   }
 

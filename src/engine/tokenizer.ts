@@ -7,6 +7,11 @@ export interface DecodeOptions {
   readonly special?: boolean
 }
 
+export interface EncodeOptions {
+  /** False leaves away what the post-processor adds: for a text that spells its special tokens out, as a chat template's. */
+  readonly addSpecial?: boolean
+}
+
 const REPLACEMENT = "\uFFFD"
 
 /** Turns text into token ids and back, as a model's tokenizer.json says. */
@@ -39,11 +44,12 @@ export class Tokenizer {
   }
 
   /**
-   * The ids of a text, with what the post-processor adds: Llama 3's beginning-of-text token.
+   * The ids of a text, with what the post-processor adds: Llama 3's beginning-of-text token. A special token that the text
+   * spells out is one id.
    * @throws InputError when the post-processor adds a token that the vocabulary lacks.
    */
-  encode(text: string): number[] {
-    const { ids, tokens } = this.#library.encode(text)
+  encode(text: string, { addSpecial = true }: EncodeOptions = {}): number[] {
+    const { ids, tokens } = this.#library.encode(text, { add_special_tokens: addSpecial })
     const unknown = (ids as (number | undefined)[]).findIndex((id) => id === undefined)
     if (unknown === -1) return ids
     throw new InputError({ where: this.#where, expected: "tokens of its own vocabulary", found: String(tokens[unknown]) })
