@@ -48,8 +48,10 @@ export { type Crossing, defaultThreshold, findCrossing } from "./steering/crossi
 export { pairsFromPrompts, pairsFromTemplate, type PromptPairsOptions, type TemplateOptions } from "./steering/datasets.ts"
 export {
   type CurvePoint,
+  type EncodedPrompt,
   type FindOptions,
   type FindProgress,
+  type FindPrompt,
   findRedline,
   type FindSettings,
   type FoundRedline,

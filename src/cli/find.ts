@@ -20,7 +20,7 @@ import { allTexts, conclusion, curveTable, settingsLine } from "./find-report.ts
 import { checkLayers, layersOption, middleThird } from "./layers.ts"
 import { count, notNegative, type Options, positive, quote, wholeNumber } from "./options.ts"
 import { checkPairs, pairsOptions, type PairsSource, readPair, readPairsFile } from "./pairs.ts"
-import { readPrompts, sharedPrefix } from "./prompts.ts"
+import { asPrompts, chatOption, readPrompts, sharedPrefix } from "./prompts.ts"
 import { finishSearch, openSearch } from "./run-record.ts"
 import { adapterName, shortPath, describeModel, loadBeside, modelName, openSession, type Session } from "./session.ts"
 import { counted, ranges, wrap } from "./text.ts"
@@ -40,6 +40,7 @@ export const find: Command = {
     },
     "prompt": { value: "TEXT", help: "what the model continues; again for more" },
     "prompts": { value: "FILE", help: "more prompts, one a line, beside those of --prompt" },
+    ...chatOption,
     "coefficients": { value: "LIST", help: "start:end:step (0:8:0.25), 0,1,2.5 or auto, which is the default" },
     "tokens": { value: "N", help: "new tokens of a completion; 32 unless told" },
     "repetition-penalty": { value: "NUMBER", help: "while generating; 1.1 unless told, 1 is none" },
@@ -101,7 +102,7 @@ async function run(context: Context): Promise<void> {
   })
   const { model } = session
   using evaluator = await loadBeside(request.evaluator, session, context)
-  for (const prompt of request.prompts) model.encode(prompt, request.settings.tokens)
+  const prompts = asPrompts(model, request.prompts, options, request.settings.tokens)
   if (request.source) checkPairs(model, request.source)
   session.announce()
   if (request.vector) noteVectors([request.vector], model, terminal)
@@ -109,7 +110,7 @@ async function run(context: Context): Promise<void> {
   const loaded = performance.now()
   const vector = request.vector?.vector ?? (await trainedOn(model, request.source as PairsSource, { ...context, options }))
   const vectorKnown = performance.now()
-  const { out, settings, prompts } = request
+  const { out, settings } = request
   const search = {
     vector,
     prompts,

@@ -1,6 +1,7 @@
+import type { EncodedPrompt } from "../index.ts"
 import type { Command, Context } from "./command.ts"
 import { anyNumber, count, positive } from "./options.ts"
-import { promptOf, promptOptions } from "./prompts.ts"
+import { asPrompts, chatOption, promptOf, promptOptions } from "./prompts.ts"
 import { openSession } from "./session.ts"
 import { checkSteering, readSteering, steeringFor, steeringNotes, steeringOptions } from "./steering.ts"
 import { harmless } from "./text.ts"
@@ -11,6 +12,7 @@ export const generate: Command = {
   summary: "continue a prompt, steered or not, as it is generated",
   options: {
     ...promptOptions("prompt"),
+    ...chatOption,
     ...steeringOptions,
     "tokens": { value: "N", help: "new tokens at most; 32 unless told" },
     "temperature": { value: "NUMBER", help: "0, which is the default, chooses greedily" },
@@ -35,6 +37,7 @@ export const generate: Command = {
 
 async function run(context: Context): Promise<void> {
   const { options, terminal, signal } = context
+  options.oneOf(["chat"], ["ids"])
   const prompt = promptOf(options, "prompt")
   const tokens = options.number("tokens", count) ?? 32
   const settings = {
@@ -46,7 +49,7 @@ async function run(context: Context): Promise<void> {
   const steering = await readSteering(options)
   using session = await openSession(context, (config) => checkSteering(steering, config))
   const { model } = session
-  const promptIds = model.encode(prompt, tokens)
+  const { text: promptText, ids: promptIds } = asPrompts(model, [prompt], options, tokens)[0] as EncodedPrompt
 
   const ids: number[] = []
   const logprobs: number[] = []
@@ -77,7 +80,7 @@ async function run(context: Context): Promise<void> {
   const stopped = model.endIds.includes(ids.at(-1) ?? -1) ? "end" : "length"
   const text = model.decode(ids)
   terminal.document({
-    prompt: typeof prompt === "string" ? prompt : model.decode(prompt),
+    prompt: promptText,
     promptIds,
     ids,
     text,

@@ -1,4 +1,4 @@
-import { InputError, type Pair, type Prompt } from "../index.ts"
+import { type EncodedPrompt, InputError, type Model, type Pair, type Prompt } from "../index.ts"
 import { linesOf, readText } from "./files.ts"
 import { type Options, type OptionTable, parseIds, quote } from "./options.ts"
 
@@ -8,6 +8,25 @@ export function promptOptions(name: "prompt" | "text"): OptionTable {
     [name]: { value: "TEXT", help: "encoded as the tokenizer says, with its beginning-of-text token" },
     ids: { value: "IDS", help: "token ids such as 1,2,3 instead, taken as they are" },
   }
+}
+
+/** For commands whose prompts may be messages to an instruct model: {@link asPrompts} heeds it. */
+export const chatOption: OptionTable = {
+  chat: { help: "for instruct models: each prompt is the user's message in the model's chat template" },
+}
+
+/**
+ * The prompts with their ids, with --chat as the user's messages; the texts are shown as they are.
+ * @param tokens That are to come after each.
+ * @throws InputError for a prompt that does not fit the model, or a model without a chat template
+ */
+export function asPrompts(model: Model, prompts: readonly Prompt[], options: Options, tokens = 0): EncodedPrompt[] {
+  return prompts.map((prompt) => {
+    if (typeof prompt !== "string") return { text: model.decode(prompt), ids: model.encode(prompt, tokens) }
+    const chat = options.has("chat")
+    const ids = chat ? model.encodeChat([{ role: "user", content: prompt }], tokens) : model.encode(prompt, tokens)
+    return { text: prompt, ids }
+  })
 }
 
 /** What {@link promptOptions} give. @throws InputError unless it is one of them. */

@@ -1,6 +1,6 @@
 import { createRequire } from "node:module"
 import { join } from "node:path"
-import type { FindSettings, FoundRedline, Model, Prompt, SteeringVector } from "../index.ts"
+import type { EncodedPrompt, FindSettings, FoundRedline, Model, SteeringVector } from "../index.ts"
 import { hashModel, openRun, type OpenRun, sha256, writeFileAtomic, writeReport } from "../node.ts"
 import type { Options } from "./options.ts"
 import { describeFolder, modelPath, type Session } from "./session.ts"
@@ -12,7 +12,7 @@ import { version } from "./version.ts"
 /** What a search is about to do. */
 export interface Search {
   readonly vector: SteeringVector
-  readonly prompts: readonly Prompt[]
+  readonly prompts: readonly EncodedPrompt[]
   readonly settings: FindSettings
   /** The model that judges, where it is another. */
   readonly evaluator?: { readonly model: Model; readonly folder: string }
@@ -36,10 +36,7 @@ export async function openSearch(
     ...(evaluator && { evaluator: await identityOf(evaluator.folder, evaluator.model) }),
     vector: { ...describeVector(vector), sha256: sha256(vector.toSafetensors()) },
     layers: vector.layers,
-    prompts: prompts.map((prompt) => ({
-      text: typeof prompt === "string" ? prompt : model.decode(prompt),
-      ids: model.encode(prompt),
-    })),
+    prompts,
     settings,
   }
   const run = await openRun(folder, identity, { decode: (ids) => model.decode(ids) })

@@ -12,10 +12,18 @@ import { recorded } from "./record.ts"
 import { type Evaluate, type EvaluateContext, searchCoefficients, type SearchResult } from "./search.ts"
 import type { SteeringVector } from "./vector.ts"
 
+/** A prompt's ids, and the text that is shown for them: of a chat, the user's message alone. */
+export interface EncodedPrompt {
+  readonly text: string | undefined
+  readonly ids: readonly number[]
+}
+
+export type FindPrompt = Prompt | EncodedPrompt
+
 export interface FindOptions {
   /** The prompts that the metric is averaged over; `prompt` is one alone. */
-  readonly prompts?: readonly Prompt[]
-  readonly prompt?: Prompt
+  readonly prompts?: readonly FindPrompt[]
+  readonly prompt?: FindPrompt
   /** Coefficients in ascending order, or "auto" (the default). */
   readonly coefficients?: Coefficients
   /** Layers to steer at; all of the vector's unless told. */
@@ -79,7 +87,7 @@ export interface CurvePoint {
 }
 
 export interface FoundRedline extends SearchResult<CurvePoint> {
-  readonly prompts: readonly { readonly text: string | undefined; readonly ids: readonly number[] }[]
+  readonly prompts: readonly EncodedPrompt[]
   readonly layers: readonly number[]
   readonly settings: FindSettings
   /** The smallest coefficient at which the vector has taken hold, see {@link minimumCoefficient}; null when none did. */
@@ -114,10 +122,7 @@ export async function findRedline(model: Model, vector: SteeringVector, options:
   const settings = settingsOf(options)
   const chosen = options.layers ? vector.select(options.layers) : vector
   chosen.checkAgainst(model.config)
-  const prompts = promptsOf(options).map((prompt) => ({
-    text: typeof prompt === "string" ? prompt : model.decode(prompt),
-    ids: model.encode(prompt, settings.tokens),
-  }))
+  const prompts = promptsOf(options).map((prompt) => encoded(model, prompt, settings.tokens))
   const promptIds = prompts.map(({ ids }) => ids)
   if (options.evaluator) checkEvaluator(options.evaluator, model, promptIds, settings.tokens)
   const unit = await residualUnit(model, chosen, promptIds)
@@ -156,10 +161,17 @@ function settingsOf(options: FindOptions): FindSettings {
   }
 }
 
-function promptsOf({ prompts, prompt }: FindOptions): readonly Prompt[] {
+function promptsOf({ prompts, prompt }: FindOptions): readonly FindPrompt[] {
   const all = [...(prompts ?? []), ...(prompt === undefined ? [] : [prompt])]
   if (all.length > 0) return all
   throw new InputError({ where: "prompts", expected: "at least one prompt", found: "none", todo: "give a prompt" })
+}
+
+/** @throws InputError for ids outside the vocabulary, or a prompt too long for `tokens` more */
+function encoded(model: Model, prompt: FindPrompt, tokens: number): EncodedPrompt {
+  if (typeof prompt === "string") return { text: prompt, ids: model.encode(prompt, tokens) }
+  const { text, ids } = "length" in prompt ? { text: model.decode(prompt), ids: prompt } : prompt
+  return { text, ids: model.encode(ids, tokens) }
 }
 
 /** @throws InputError for a model with other tokens or too short a context */
