@@ -60,7 +60,8 @@ export class ChatTemplate {
   }
 
   /**
-   * The text of a conversation, with the beginning of the assistant's answer. Tools are none, the date is 26 Jul 2024.
+   * The text of a conversation, with the beginning of the assistant's answer. Tools are none, and `date_string` is 26 Jul 2024;
+   * a template that asks for the time without heeding that gets today's.
    * @throws InputError for messages that the template refuses, or a template that is none.
    */
   render(messages: readonly ChatMessage[]): string {
