@@ -45,6 +45,7 @@ export type { LoadOptions, LoadProgress } from "./engine/weights.ts"
 export { add, combine, divide, negate, scale, subtract, warningsAmong, type WeightedVector } from "./steering/algebra.ts"
 export { type Coefficients, parseCoefficients } from "./steering/coefficients.ts"
 export { type Crossing, defaultThreshold, findCrossing } from "./steering/crossing.ts"
+export { checkEvaluator } from "./steering/evaluator.ts"
 export { pairsFromPrompts, pairsFromTemplate, type PromptPairsOptions, type TemplateOptions } from "./steering/datasets.ts"
 export {
   type CurvePoint,

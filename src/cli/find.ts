@@ -1,5 +1,6 @@
 import { join } from "node:path"
 import {
+  checkEvaluator,
   findRedline,
   type FindSettings,
   type FoundRedline,
@@ -103,6 +104,8 @@ async function run(context: Context): Promise<void> {
   const { model } = session
   using evaluator = await loadBeside(request.evaluator, session, context)
   const prompts = asPrompts(model, request.prompts, options, request.settings.tokens)
+  const promptIds = prompts.map(({ ids }) => ids)
+  if (evaluator) checkEvaluator(evaluator, model, promptIds, request.settings.tokens)
   if (request.source) checkPairs(model, request.source)
   session.announce()
   if (request.vector) noteVectors([request.vector], model, terminal)

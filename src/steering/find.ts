@@ -5,6 +5,7 @@ import type { TokenScores } from "../engine/score.ts"
 import type { Steering } from "../engine/steer.ts"
 import type { Coefficients } from "./coefficients.ts"
 import { defaultThreshold } from "./crossing.ts"
+import { checkEvaluator } from "./evaluator.ts"
 import { computeMetrics, meanMetrics, type MetricName, type Metrics, metrics } from "./metrics.ts"
 import { minimumCoefficient } from "./methods.ts"
 import { mean, norm } from "./numbers.ts"
@@ -18,6 +19,7 @@ export interface EncodedPrompt {
   readonly ids: readonly number[]
 }
 
+/** A prompt of a search: as {@link Model.encode} takes it, or with its ids already. */
 export type FindPrompt = Prompt | EncodedPrompt
 
 export interface FindOptions {
@@ -172,22 +174,6 @@ function encoded(model: Model, prompt: FindPrompt, tokens: number): EncodedPromp
   if (typeof prompt === "string") return { text: prompt, ids: model.encode(prompt, tokens) }
   const { text, ids } = "length" in prompt ? { text: model.decode(prompt), ids: prompt } : prompt
   return { text, ids: model.encode(ids, tokens) }
-}
-
-/** @throws InputError for a model with other tokens or too short a context */
-function checkEvaluator(evaluator: Model, model: Model, prompts: readonly (readonly number[])[], tokens: number): void {
-  for (const ids of prompts) {
-    evaluator.encode(ids, tokens)
-    const [own, other] = [model.decode(ids), evaluator.decode(ids)]
-    const same = own === undefined || other === undefined || own === other
-    if (same && model.config.vocabSize === evaluator.config.vocabSize) continue
-    throw new InputError({
-      where: `evaluator ${evaluator.name}`,
-      expected: `the tokens of ${model.name}, which writes the texts`,
-      found: same ? `${evaluator.config.vocabSize} instead of ${model.config.vocabSize}` : "others",
-      todo: "give a model with the same tokenizer",
-    })
-  }
 }
 
 /** Generates and scores coefficients with every prompt, as many rows at a time as the device takes. */

@@ -32,7 +32,7 @@ export function writeCliFiles(cli: CommandLine): void {
 }
 
 /** A copy of the embedded model with other files; `null` leaves one out. */
-function modelWith(cli: CommandLine, name: string, files: Readonly<Record<string, string | Uint8Array | null>>): string {
+export function modelWith(cli: CommandLine, name: string, files: Readonly<Record<string, string | Uint8Array | null>>): string {
   mkdirSync(cli.at(name))
   for (const file of ["config.json", "generation_config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"]) {
     if (!(file in files)) symlinkSync(join(tinyTalkFolder, file), cli.at(`${name}/${file}`))
