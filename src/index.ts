@@ -45,8 +45,8 @@ export type { LoadOptions, LoadProgress } from "./engine/weights.ts"
 export { add, combine, divide, negate, scale, subtract, warningsAmong, type WeightedVector } from "./steering/algebra.ts"
 export { type Coefficients, parseCoefficients } from "./steering/coefficients.ts"
 export { type Crossing, defaultThreshold, findCrossing } from "./steering/crossing.ts"
-export { checkEvaluator } from "./steering/evaluator.ts"
 export { pairsFromPrompts, pairsFromTemplate, type PromptPairsOptions, type TemplateOptions } from "./steering/datasets.ts"
+export { checkEvaluator } from "./steering/evaluator.ts"
 export {
   type CurvePoint,
   type EncodedPrompt,
@@ -54,22 +54,16 @@ export {
   type FindProgress,
   type FindPrompt,
   findRedline,
+  findSettings,
   type FindSettings,
   type FoundRedline,
   type ScoredCompletion,
 } from "./steering/find.ts"
 export { Grammar, type JudgedSentence, type Judgement } from "./steering/grammar.ts"
 export { type LensToken, type VectorTokens, vectorTokens } from "./steering/lens.ts"
-export {
-  type Method,
-  type MethodCurve,
-  type MethodName,
-  type MethodOptions,
-  methods,
-  minimumCoefficient,
-  type Pick,
-} from "./steering/methods.ts"
+export { type Method, type MethodCurve, type MethodName, type MethodOptions, methods, type Pick } from "./steering/methods.ts"
 export { type Metric, type MetricName, metricNames, metrics, type Metrics, parseMetricName } from "./steering/metrics.ts"
+export { type JudgedMinimum, minimumCoefficient, type MinimumScore, scoreMinimum } from "./steering/minimum.ts"
 export { type Pair, parsePairs } from "./steering/pairs.ts"
 export {
   type LayerQuality,
@@ -78,17 +72,40 @@ export {
   type VectorQuality,
   vectorQuality,
 } from "./steering/quality.ts"
+export type { Run, RunIdentity } from "./steering/record.ts"
 export { featureVector, type SaeTrainingOptions, type SaeTrainingProgress, trainSaeVector } from "./steering/sae-vector.ts"
 export { type Evaluate, type Evaluation, searchCoefficients, type SearchOptions, type SearchResult } from "./steering/search.ts"
+export {
+  numericVariations,
+  parsePromptKinds,
+  type Sensitivity,
+  sensitivity,
+  type SensitivityOptions,
+  type StudiedVariation,
+  studyVariations,
+  type Variation,
+} from "./steering/sensitivity.ts"
 export {
   type Candidate,
   candidates,
   compareMethods,
+  judgeTopic,
+  type StudiedPoint,
   type StudiedTopic,
   type StudyOptions,
+  type StudySettings,
   type StudyTopic,
   studyTopics,
+  type TopicRecord,
 } from "./steering/study-run.ts"
+export {
+  checkTopicNames,
+  type Study,
+  type StudyIdentity,
+  type StudyLine,
+  type StudyRecord,
+  type StudyResult,
+} from "./steering/study-record.ts"
 export { type Estimate, type JudgedPick, lastCoherent, type MethodScore } from "./steering/study.ts"
 export {
   coarseThenFine,
@@ -106,5 +123,6 @@ export {
   type TrainingProgress,
   trainVector,
 } from "./steering/train.ts"
+export { grammarTruth, Labels, type Truth, type TruthPoint } from "./steering/truth.ts"
 export { encodeVector, readVector, type VectorFormat, vectorFormat } from "./steering/vector-file.ts"
 export { SteeringVector, type VectorMetadata } from "./steering/vector.ts"

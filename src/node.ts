@@ -13,6 +13,7 @@ export {
 } from "./node/files.ts"
 export { loadModel } from "./node/model.ts"
 export { writeComparison, writeReport } from "./node/report.ts"
+export { type OpenStudy, openStudy, readStudy, topicFolder } from "./node/study-folder.ts"
 export { hashModel, openRun, type OpenRun, readRun, sha256 } from "./node/run-folder.ts"
 
 /** The folder of the model that comes with this package, tiny-talk: beside src/ as beside dist/. */

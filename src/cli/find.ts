@@ -14,7 +14,7 @@ import {
   trainVector,
   defaultThreshold,
 } from "../index.ts"
-import { embeddedModel } from "../node.ts"
+import { embeddedModel, type OpenRun } from "../node.ts"
 import type { Command, Context } from "./command.ts"
 import { assertFolderWritable } from "./files.ts"
 import { allTexts, conclusion, curveTable, settingsLine } from "./find-report.ts"
@@ -22,8 +22,8 @@ import { checkLayers, layersOption, middleThird } from "./layers.ts"
 import { count, notNegative, type Options, positive, quote, wholeNumber } from "./options.ts"
 import { checkPairs, pairsOptions, type PairsSource, readPair, readPairsFile } from "./pairs.ts"
 import { asPrompts, chatOption, readPrompts, sharedPrefix } from "./prompts.ts"
-import { finishSearch, openSearch } from "./run-record.ts"
-import { adapterName, shortPath, describeModel, loadBeside, modelName, openSession, type Session } from "./session.ts"
+import { finishSearch, openSearch, runFacts, type Search } from "./run-record.ts"
+import { adapterName, shortPath, describeModel, loadBeside, modelName, modelPath, openSession, type Session } from "./session.ts"
 import { counted, ranges, wrap } from "./text.ts"
 import { checkVector, describeVector, type FileVector, noteVectors, readVectorFile } from "./vectors.ts"
 
@@ -114,13 +114,7 @@ async function run(context: Context): Promise<void> {
   const vector = request.vector?.vector ?? (await trainedOn(model, request.source as PairsSource, { ...context, options }))
   const vectorKnown = performance.now()
   const { out, settings } = request
-  const search = {
-    vector,
-    prompts,
-    settings,
-    ...(evaluator && { evaluator: { model: evaluator, folder: request.evaluator ?? "" } }),
-  }
-  using record = out === undefined ? undefined : await openSearch(out, session, options, search, terminal)
+  using record = await recordOf(request, session, evaluator, { vector, prompts, settings }, context)
   terminal.progress("searching")
   const found = await findRedline(model, vector, {
     ...settings,
@@ -150,6 +144,20 @@ async function run(context: Context): Promise<void> {
       .join(", ")}`,
   )
   if (out !== undefined && record) await finishSearch(out, record, found, vector, seconds)
+}
+
+/** The run's folder, where --out asks for one. */
+async function recordOf(
+  { out, evaluator: folder = "" }: Request,
+  { device, model }: Session,
+  evaluator: Model | undefined,
+  search: Search,
+  { options, terminal }: Context,
+): Promise<OpenRun | undefined> {
+  if (out === undefined) return undefined
+  const writer = { model, folder: modelPath(options) }
+  const facts = await runFacts(device, writer, evaluator && { model: evaluator, folder })
+  return openSearch(out, facts, search, model, terminal)
 }
 
 /** Everything that can be read and checked without the model. */

@@ -15,6 +15,11 @@ export const chatOption: OptionTable = {
   chat: { help: "for instruct models: each prompt is the user's message in the model's chat template" },
 }
 
+/** A text as the user's message to an instruct model. @throws InputError for a model without a chat template */
+export function asMessage(model: Model, text: string, tokens: number): EncodedPrompt {
+  return { text, ids: model.encodeChat([{ role: "user", content: text }], tokens), chat: true }
+}
+
 /**
  * The prompts with their ids, with --chat as the user's messages; the texts are shown as they are.
  * @param tokens That are to come after each.
@@ -23,9 +28,8 @@ export const chatOption: OptionTable = {
 export function asPrompts(model: Model, prompts: readonly Prompt[], options: Options, tokens = 0): EncodedPrompt[] {
   return prompts.map((prompt) => {
     if (typeof prompt !== "string") return { text: model.decode(prompt), ids: model.encode(prompt, tokens) }
-    const chat = options.has("chat")
-    const ids = chat ? model.encodeChat([{ role: "user", content: prompt }], tokens) : model.encode(prompt, tokens)
-    return { text: prompt, ids }
+    if (options.has("chat")) return asMessage(model, prompt, tokens)
+    return { text: prompt, ids: model.encode(prompt, tokens) }
   })
 }
 

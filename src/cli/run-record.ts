@@ -1,21 +1,35 @@
 import { createRequire } from "node:module"
 import { join } from "node:path"
-import type { EncodedPrompt, FindSettings, FoundRedline, Model, SteeringVector } from "../index.ts"
+import type { Device, FoundRedline, Model, RunIdentity, SteeringVector } from "../index.ts"
 import { hashModel, openRun, type OpenRun, sha256, writeFileAtomic, writeReport } from "../node.ts"
-import type { Options } from "./options.ts"
-import { describeFolder, modelPath, type Session } from "./session.ts"
+import { describeFolder } from "./session.ts"
 import type { Terminal } from "./terminal.ts"
 import { counted } from "./text.ts"
 import { describeVector } from "./vectors.ts"
 import { version } from "./version.ts"
 
+/** What a run's record says of program, adapter and models. */
+export type RunFacts = Pick<RunIdentity, "versions" | "adapter" | "model" | "evaluator">
+
+/** A model and the folder that it was loaded from. */
+export interface LoadedFrom {
+  readonly model: Model
+  readonly folder: string
+}
+
 /** What a search is about to do. */
-export interface Search {
+export interface Search extends Pick<RunIdentity, "prompts" | "settings"> {
   readonly vector: SteeringVector
-  readonly prompts: readonly EncodedPrompt[]
-  readonly settings: FindSettings
-  /** The model that judges, where it is another. */
-  readonly evaluator?: { readonly model: Model; readonly folder: string }
+}
+
+/** The facts of a run by `writer`, with another model to judge where there is one. It hashes the models' files. */
+export async function runFacts(device: Device, writer: LoadedFrom, evaluator?: LoadedFrom): Promise<RunFacts> {
+  return {
+    versions: { redline: version(), node: process.version, webgpu: webgpuVersion() },
+    adapter: { ...device.facts },
+    model: await identityOf(writer),
+    ...(evaluator && { evaluator: await identityOf(evaluator) }),
+  }
 }
 
 /**
@@ -24,21 +38,13 @@ export interface Search {
  */
 export async function openSearch(
   folder: string,
-  { device, model }: Session,
-  options: Options,
-  { vector, prompts, settings, evaluator }: Search,
+  facts: RunFacts,
+  { vector, prompts, settings }: Search,
+  model: Model,
   terminal: Terminal,
 ): Promise<OpenRun> {
-  const identity = {
-    versions: { redline: version(), node: process.version, webgpu: webgpuVersion() },
-    adapter: { ...device.facts },
-    model: await identityOf(modelPath(options), model),
-    ...(evaluator && { evaluator: await identityOf(evaluator.folder, evaluator.model) }),
-    vector: { ...describeVector(vector), sha256: sha256(vector.toSafetensors()) },
-    layers: vector.layers,
-    prompts,
-    settings,
-  }
+  const about = { ...describeVector(vector), sha256: sha256(vector.toSafetensors()) }
+  const identity = { ...facts, vector: about, layers: vector.layers, prompts, settings }
   const run = await openRun(folder, identity, { decode: (ids) => model.decode(ids) })
   if (run.dropped > 0) terminal.note(`note: ${folder}/curve.jsonl: ${counted(run.dropped, "damaged line")} at its end dropped`)
   if (run.known.length > 0)
@@ -60,9 +66,9 @@ export async function finishSearch(
   await writeReport(folder)
 }
 
-async function identityOf(folder: string, model: Model): Promise<{ name: string }> {
-  const { path: _, ...shape } = describeFolder(folder, model) as { path: string; name: string }
-  return { ...shape, sha256: await hashModel(folder) } as { name: string }
+async function identityOf({ model, folder }: LoadedFrom): Promise<RunIdentity["model"]> {
+  const { path: _, ...shape } = describeFolder(folder, model)
+  return { ...shape, sha256: await hashModel(folder) }
 }
 
 function webgpuVersion(): string {

@@ -100,7 +100,10 @@ export function describeModel(options: Options, model: Pick<Model, "config">): R
 }
 
 /** The model of a folder as the JSON documents give it. */
-export function describeFolder(path: string, { config }: Pick<Model, "config">): Record<string, unknown> {
+export function describeFolder(
+  path: string,
+  { config }: Pick<Model, "config">,
+): Record<string, unknown> & { readonly name: string; readonly path: string } {
   return { name: basename(resolve(path)), path, ...config }
 }
 

@@ -20,8 +20,9 @@ import {
 } from "../steering/record.ts"
 import { fileSource, makeFolder, openFolder, writeFileAtomic } from "./files.ts"
 
-const RECORD = "run.json"
-const CURVE = "curve.jsonl"
+/** The names of files in the folder of a run, and of a study. */
+export const RECORD = "run.json"
+export const CURVE = "curve.jsonl"
 const SECONDS = "seconds.json"
 
 export interface OpenRunOptions {
@@ -92,7 +93,7 @@ export async function openRun(folder: string, identity: RunIdentity, options: Op
  * @throws InputError when there is none, or it is damaged.
  */
 export async function readRun(folder: string): Promise<Run> {
-  const record = await text(folder, RECORD)
+  const record = await textIn(folder, RECORD)
   if (record === undefined) {
     throw new InputError({
       where: folder,
@@ -101,7 +102,7 @@ export async function readRun(folder: string): Promise<Run> {
       todo: "make one with redline find --out",
     })
   }
-  const { points } = readPoints((await text(folder, CURVE)) ?? "", join(folder, CURVE))
+  const { points } = readPoints((await textIn(folder, CURVE)) ?? "", join(folder, CURVE))
   const curve = points.sort((a, b) => a.coefficient - b.coefficient)
   return { ...readRecord(record, join(folder, RECORD)), name: basename(resolve(folder)), curve }
 }
@@ -142,7 +143,7 @@ interface Earlier {
 }
 
 async function earlier(folder: string, identity: RunIdentity): Promise<Earlier | undefined> {
-  const record = await text(folder, RECORD)
+  const record = await textIn(folder, RECORD)
   if (record === undefined) return undefined
   const where = join(folder, RECORD)
   checkSameRun(readRecord(record, where), identity, where)
@@ -156,7 +157,8 @@ async function earlier(folder: string, identity: RunIdentity): Promise<Earlier |
   return { points, bytes: Buffer.byteLength(lines.slice(0, kept)), dropped: dropped + (end < bytes.length ? 1 : 0) }
 }
 
-async function text(folder: string, file: string): Promise<string | undefined> {
+/** A file's text; undefined where there is none. */
+export async function textIn(folder: string, file: string): Promise<string | undefined> {
   await using opened = await openFolder(folder)
   return await opened.readText(file)
 }

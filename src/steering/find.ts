@@ -7,7 +7,7 @@ import type { Coefficients } from "./coefficients.ts"
 import { defaultThreshold } from "./crossing.ts"
 import { checkEvaluator } from "./evaluator.ts"
 import { computeMetrics, meanMetrics, type MetricName, type Metrics, metrics } from "./metrics.ts"
-import { minimumCoefficient } from "./methods.ts"
+import { minimumCoefficient } from "./minimum.ts"
 import { mean, norm } from "./numbers.ts"
 import { recorded } from "./record.ts"
 import { type Evaluate, type EvaluateContext, searchCoefficients, type SearchResult } from "./search.ts"
@@ -17,6 +17,8 @@ import type { SteeringVector } from "./vector.ts"
 export interface EncodedPrompt {
   readonly text: string | undefined
   readonly ids: readonly number[]
+  /** Whether the text is a message that the completion answers, rather than its beginning. */
+  readonly chat?: boolean
 }
 
 /** A prompt of a search: as {@link Model.encode} takes it, or with its ids already. */
@@ -121,7 +123,7 @@ export interface FindSettings {
  * const found = await findRedline(model, vector, { prompt: "I am talking about" })
  */
 export async function findRedline(model: Model, vector: SteeringVector, options: FindOptions = {}): Promise<FoundRedline> {
-  const settings = settingsOf(options)
+  const settings = findSettings(options)
   const chosen = options.layers ? vector.select(options.layers) : vector
   chosen.checkAgainst(model.config)
   const prompts = promptsOf(options).map((prompt) => encoded(model, prompt, settings.tokens))
@@ -150,7 +152,8 @@ export async function findRedline(model: Model, vector: SteeringVector, options:
   return { ...found, prompts, layers: chosen.layers, settings, minimum: minimumCoefficient(found.curve), unit }
 }
 
-function settingsOf(options: FindOptions): FindSettings {
+/** The settings of a search, with the defaults for what was not told. */
+export function findSettings(options: Pick<FindOptions, keyof FindSettings>): FindSettings {
   const metric = options.metric ?? "nll"
   return {
     coefficients: options.coefficients ?? "auto",
@@ -172,8 +175,8 @@ function promptsOf({ prompts, prompt }: FindOptions): readonly FindPrompt[] {
 /** @throws InputError for ids outside the vocabulary, or a prompt too long for `tokens` more */
 function encoded(model: Model, prompt: FindPrompt, tokens: number): EncodedPrompt {
   if (typeof prompt === "string") return { text: prompt, ids: model.encode(prompt, tokens) }
-  const { text, ids } = "length" in prompt ? { text: model.decode(prompt), ids: prompt } : prompt
-  return { text, ids: model.encode(ids, tokens) }
+  if ("length" in prompt) return { text: model.decode(prompt), ids: model.encode(prompt, tokens) }
+  return { ...prompt, ids: model.encode(prompt.ids, tokens) }
 }
 
 /** Generates and scores coefficients with every prompt, as many rows at a time as the device takes. */

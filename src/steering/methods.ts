@@ -144,33 +144,3 @@ function baselineOf(points: readonly Point[]): number {
   if (zero) return zero.value
   throw new InputError({ where: "curve", expected: "a point at coefficient 0", found: "none" })
 }
-
-/** A point with its completions, as `findRedline` gives it. */
-export interface TextPoint extends MethodPoint {
-  readonly completions: readonly { readonly ids: readonly number[] }[]
-}
-
-/** Half of the prompts' texts and of their tokens. */
-const HALF = 0.5
-
-/**
- * The smallest coefficient at which the vector has taken hold: the first positive one where at least half of the prompts'
- * completions differ from those at 0 and the mean share of their tokens that differ, place by place, is at least `share`.
- * Null when there is none, or without a point at 0.
- */
-export function minimumCoefficient(curve: readonly TextPoint[], share: number = HALF): number | null {
-  const plain = curve.find(({ coefficient }) => coefficient === 0)?.completions
-  if (!plain || plain.length === 0) return null
-  const holds = ({ completions }: TextPoint): boolean => {
-    const changed = completions.map(({ ids }, i) => changedShare(ids, plain[i]?.ids ?? []))
-    const differing = changed.filter((part) => part > 0).length / changed.length
-    return differing >= HALF && mean(changed) >= share
-  }
-  return curve.find((point) => point.coefficient > 0 && holds(point))?.coefficient ?? null
-}
-
-function changedShare(ids: readonly number[], plain: readonly number[]): number {
-  const length = Math.max(ids.length, plain.length)
-  const changed = Array.from({ length }, (_, i) => ids[i] !== plain[i]).filter(Boolean).length
-  return length === 0 ? 0 : changed / length
-}

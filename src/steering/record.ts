@@ -57,10 +57,14 @@ export interface Run extends RunRecord {
 }
 
 const FORMAT = 1
-const number = z.union([z.number(), z.enum(["NaN", "Infinity", "-Infinity"]).transform(Number)], "a number")
-const text = z.string("a text")
+/** A number as {@link toText} writes it. */
+export const number: z.ZodType<number> = z.union(
+  [z.number(), z.enum(["NaN", "Infinity", "-Infinity"]).transform(Number)],
+  "a number",
+)
+export const text: z.ZodType<string> = z.string("a text")
 const integers = z.array(z.int("a whole number"), "a list of whole numbers")
-const object = z.record(z.string(), z.unknown(), "an object")
+export const object: z.ZodType<Record<string, unknown>> = z.record(z.string(), z.unknown(), "an object")
 const orNull = number.nullable()
 
 const resultShape = z.looseObject(
@@ -117,7 +121,7 @@ const pointShape = z.looseObject(
 export function writeRecord(record: RunRecord): string {
   const { versions, adapter, model, evaluator, vector, layers, prompts, settings, result } = record
   const ordered = { format: FORMAT, versions, adapter, model, evaluator, vector, layers, prompts, settings, result }
-  return `${JSON.stringify(ordered, notFiniteAsText, 2)}\n`
+  return `${toText(ordered, 2)}\n`
 }
 
 /**
@@ -133,7 +137,7 @@ export function readRecord(source: string, where: string): RunRecord {
  * knows a whole batch: a search that resumes from whole batches forms the same ones again, and so gives the same bits.
  */
 export function writePoints(points: readonly RecordedPoint[]): string {
-  return points.map((point, i) => `${JSON.stringify({ ...point, left: points.length - 1 - i }, notFiniteAsText)}\n`).join("")
+  return points.map((point, i) => `${toText({ ...point, left: points.length - 1 - i })}\n`).join("")
 }
 
 /**
@@ -163,7 +167,14 @@ export function readPoints(source: string, where: string): { points: RecordedPoi
  * @throws InputError naming the first difference
  */
 export function checkSameRun(before: RunIdentity, wanted: RunIdentity, where: string): void {
-  const keys = ["model", "evaluator", "vector", "layers", "prompts", "settings", "adapter", "versions"] as const
+  checkSame(before, wanted, ["model", "evaluator", "vector", "layers", "prompts", "settings", "adapter", "versions"], where)
+}
+
+/**
+ * Compares the parts of two records that `keys` name, in their order.
+ * @throws InputError naming the first difference
+ */
+export function checkSame<T extends object>(before: T, wanted: T, keys: readonly (keyof T & string)[], where: string): void {
   for (const key of keys) {
     const difference = firstDifference(plain(before[key]), plain(wanted[key]), key)
     if (!difference) continue
@@ -220,10 +231,13 @@ export function tokenPieces(ids: readonly number[], decode: (ids: readonly numbe
   })
 }
 
+/** JSON in which numbers that are not finite are texts. */
+export const toText = (value: unknown, indent?: number): string => JSON.stringify(value, notFiniteAsText, indent)
+
 const notFiniteAsText = (_key: string, value: unknown): unknown =>
   typeof value === "number" && !Number.isFinite(value) ? String(value) : value
 
-const plain = (value: unknown): unknown => (value === undefined ? null : JSON.parse(JSON.stringify(value, notFiniteAsText)))
+const plain = (value: unknown): unknown => (value === undefined ? null : JSON.parse(toText(value)))
 
 function firstDifference(a: unknown, b: unknown, path: string): [path: string, a: unknown, b: unknown] | undefined {
   if (!isObject(a) || !isObject(b)) return JSON.stringify(a) === JSON.stringify(b) ? undefined : [path, a, b]

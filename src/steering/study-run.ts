@@ -1,10 +1,12 @@
 import { InputError } from "../engine/errors.ts"
 import type { Model } from "../engine/model.ts"
-import { type CurvePoint, findRedline, type FoundRedline } from "./find.ts"
-import { type MethodCurve, type MethodName, type MethodOptions, methods, type Pick } from "./methods.ts"
+import { type CurvePoint, type EncodedPrompt, findRedline, type FindOptions, type FoundRedline } from "./find.ts"
+import { type MethodName, type MethodOptions, methods, type MethodPoint } from "./methods.ts"
 import { metricNames, metrics } from "./metrics.ts"
+import { minimumCoefficient } from "./minimum.ts"
 import { mean } from "./numbers.ts"
-import { type CoherencePoint, judgePick, type JudgedPick, lastCoherent, type MethodScore, scoreMethod } from "./study.ts"
+import { judgePick, type JudgedPick, lastCoherent, type MethodScore, scoreMethod } from "./study.ts"
+import type { Truth } from "./truth.ts"
 import type { SteeringVector } from "./vector.ts"
 
 /** A vector whose redline is known from elsewhere. */
@@ -13,32 +15,64 @@ export interface StudyTopic {
   readonly vector: SteeringVector
 }
 
-export interface StudyOptions {
-  readonly prompts: readonly string[]
-  /** The grid, ascending from 0. */
-  readonly coefficients: readonly number[]
-  readonly layers?: readonly number[]
-  readonly tokens?: number
-  readonly repetitionPenalty?: number
-  /** How much of a completion makes sense, from 0 to 1: the ground truth. */
-  readonly coherence: (completion: string, prompt: string) => number
-  readonly signal?: AbortSignal
-  readonly onProgress?: (progress: {
-    readonly stage: "studying"
-    readonly topic: string
-    readonly done: number
-    readonly total: number
-  }) => void
+/** Where a topic's search is kept. */
+export interface TopicRecord extends Disposable {
+  /** Points that an earlier study of the same settings left. */
+  readonly known: readonly CurvePoint[]
+  append(points: readonly CurvePoint[]): void
+  /** The losses on ordinary text that it left, by coefficient. */
+  readonly losses?: ReadonlyMap<number, number>
+  finish(found: FoundRedline): Promise<void>
 }
 
-/** One topic's full grid, with the truth. */
+/** What every topic of a study has in common. */
+export interface StudySettings extends Pick<
+  FindOptions,
+  "layers" | "tokens" | "repetitionPenalty" | "temperature" | "seed" | "evaluator" | "signal"
+> {
+  readonly prompts: NonNullable<FindOptions["prompts"]>
+  /** The grid, ascending from 0. */
+  readonly coefficients: readonly number[]
+  readonly truth: Truth
+}
+
+export interface StudyOptions extends StudySettings {
+  /** Whether to score the steered model on ordinary text too, which `loss-bound` needs; true unless told. */
+  readonly textLoss?: boolean
+  /** Opens the record of a topic; it is closed when the topic is done. */
+  readonly record?: (topic: StudyTopic) => Promise<TopicRecord>
+  /** Called with every topic as it is done. */
+  readonly onTopic?: (studied: StudiedTopic) => Promise<void>
+  readonly onProgress?: (progress: StudyProgress) => void
+}
+
+export interface StudyProgress {
+  readonly stage: "studying"
+  readonly topic: string
+  readonly done: number
+  readonly total: number
+}
+
+/** What is known at a coefficient of a topic. */
+export interface StudiedPoint extends MethodPoint {
+  readonly metrics: CurvePoint["metrics"]
+  readonly completions: CurvePoint["completions"]
+  /** The share of the texts that make sense; null where nobody knows. */
+  readonly coherence: number | null
+  /** The share of the texts about the topic; null where nobody knows. */
+  readonly onTopic: number | null
+}
+
+/** One topic's full grid, with the truth; a {@link MethodCurve}. */
 export interface StudiedTopic {
   readonly name: string
-  readonly found: FoundRedline
-  readonly coherence: readonly CoherencePoint[]
+  readonly curve: readonly StudiedPoint[]
+  /** The coefficient at which the vector is as long as the mean residual. */
+  readonly unit: number
   /** The last coherent coefficient. */
   readonly last: number
-  readonly curve: MethodCurve
+  /** See {@link minimumCoefficient}. */
+  readonly minimum: number | null
 }
 
 /** A method with its parameters, as a study compares them. */
@@ -68,7 +102,7 @@ export const candidates: readonly Candidate[] = [
 ]
 
 /**
- * Runs the full grid of every topic and judges each completion by the ground truth.
+ * Runs the full grid of every topic and judges each completion by the truth.
  * @throws InputError without topics or for a grid that does not begin at 0
  */
 export async function studyTopics(model: Model, topics: readonly StudyTopic[], options: StudyOptions): Promise<StudiedTopic[]> {
@@ -77,58 +111,80 @@ export async function studyTopics(model: Model, topics: readonly StudyTopic[], o
     throw new InputError({ where: "coefficients", expected: "a grid from 0 on", found: `${options.coefficients[0] ?? "none"}` })
   }
   const studied: StudiedTopic[] = []
-  for (const [done, { name, vector }] of topics.entries()) {
-    options.onProgress?.({ stage: "studying", topic: name, done, total: topics.length })
-    studied.push(await studyTopic(model, name, vector, options))
+  for (const [done, topic] of topics.entries()) {
+    options.onProgress?.({ stage: "studying", topic: topic.name, done, total: topics.length })
+    studied.push(await studyTopic(model, topic, options))
   }
   return studied
 }
 
-async function studyTopic(model: Model, name: string, vector: SteeringVector, options: StudyOptions): Promise<StudiedTopic> {
-  const { prompts, coefficients, layers, tokens, repetitionPenalty, signal } = options
-  const found = await findRedline(model, vector, {
-    prompts,
-    coefficients,
-    ...(layers && { layers }),
-    ...(tokens !== undefined && { tokens }),
-    ...(repetitionPenalty !== undefined && { repetitionPenalty }),
-    ...(signal && { signal }),
-  })
-  signal?.throwIfAborted()
-  const coherence = found.curve.map(({ coefficient, completions }) => ({
-    coefficient,
-    coherence: mean(completions.map(({ text }, i) => options.coherence(text ?? "", prompts[i] as string))),
+async function studyTopic(model: Model, topic: StudyTopic, options: StudyOptions): Promise<StudiedTopic> {
+  const { truth, textLoss = true, record: open, onTopic, onProgress: _, ...search } = options
+  using record = await open?.(topic)
+  const found = await findRedline(model, topic.vector, { ...search, ...(record && { record }) })
+  options.signal?.throwIfAborted()
+  const losses = textLoss ? await textLosses(model, topic.vector, found, record?.losses) : undefined
+  const curve = found.curve.map((point) => ({ ...point, textLoss: losses?.get(point.coefficient) }))
+  const studied = judgeTopic(topic.name, { ...found, curve }, truth)
+  await record?.finish(found)
+  await onTopic?.(studied)
+  return studied
+}
+
+/** A search that is done, as `findRedline` gives it or a run's folder holds it. */
+export interface DoneSearch {
+  readonly curve: readonly (CurvePoint & { readonly textLoss?: number | undefined })[]
+  readonly prompts: readonly Pick<EncodedPrompt, "text" | "chat">[]
+  readonly unit: number
+}
+
+/** Judges a search by the truth. */
+export function judgeTopic(name: string, { curve, prompts, unit }: DoneSearch, truth: Truth): StudiedTopic {
+  const texts = prompts.map(({ text, chat }) => (chat ? "" : (text ?? ""))) // what a completion goes on from
+  const points = curve.map(({ textLoss, ...point }): StudiedPoint => ({
+    ...point,
+    ...(textLoss !== undefined && { textLoss }),
+    coherence: truth.coherence(name, point, texts),
+    onTopic: truth.onTopic?.(name, point, texts) ?? null,
   }))
-  const losses = await textLosses(model, vector, found)
-  const curve = found.curve.map((point, i) => ({ ...point, textLoss: losses[i] as number }))
-  return { name, found, coherence, last: lastCoherent(coherence), curve: { curve, unit: found.unit } }
+  return { name, curve: points, unit, last: lastCoherent(points), minimum: minimumCoefficient(points) }
 }
 
 /**
- * The steered model's mean loss on ordinary text at every coefficient, in nats per token: the unsteered completions with
- * their prompts, which are the model's own idea of ordinary text.
+ * The steered model's mean loss on ordinary text by coefficient, in nats per token: the unsteered completions with their
+ * prompts, which are the model's own idea of ordinary text.
  */
-async function textLosses(model: Model, vector: SteeringVector, { curve, prompts, layers }: FoundRedline): Promise<number[]> {
+async function textLosses(
+  model: Model,
+  vector: SteeringVector,
+  { curve, prompts, layers }: FoundRedline,
+  known: ReadonlyMap<number, number> = new Map(),
+): Promise<ReadonlyMap<number, number>> {
   const plain = curve.find(({ coefficient }) => coefficient === 0) as CurvePoint
   const texts = prompts.map(({ ids }, i) => ({ ids: [...ids, ...(plain.completions[i]?.ids ?? [])], from: 1 }))
-  const coefficients = curve.flatMap(({ coefficient }) => texts.map(() => coefficient))
-  const sequences = curve.flatMap(() => texts)
+  const missing = curve.map(({ coefficient }) => coefficient).filter((coefficient) => !known.has(coefficient))
+  if (missing.length === 0) return known
+  const coefficients = missing.flatMap((coefficient) => texts.map(() => coefficient))
+  const sequences = missing.flatMap(() => texts)
   const scores = await model.score(sequences, { steering: [{ vector, coefficient: coefficients, layers }] })
-  return curve.map((_, i) => {
+  const losses = missing.map((coefficient, i): [number, number] => {
     const own = scores.slice(i * texts.length, (i + 1) * texts.length)
-    return mean(own.map(({ logprobs }) => -mean([...logprobs])))
+    return [coefficient, mean(own.map(({ logprobs }) => -mean([...logprobs])))]
   })
+  return new Map([...known, ...losses])
 }
 
-/** Every candidate on every topic, in the candidates' order. */
+/** Every candidate on every topic, in the candidates' order; without those that need losses on ordinary text where there are none. */
 export function compareMethods(studied: readonly StudiedTopic[], compared: readonly Candidate[] = candidates): MethodScore[] {
-  return compared.map(({ name, method, options }) => {
-    const picks = studied.map((topic) => judged(topic, methods[method].pick(topic.curve, options)))
-    return scoreMethod(name, picks)
-  })
+  const losses = studied.every(({ curve }) => curve.every(({ textLoss }) => textLoss !== undefined))
+  return compared
+    .filter(({ method }) => losses || method !== "loss-bound")
+    .map(({ name, method, options }) => {
+      const picks = studied.map((topic) => judged(topic, methods[method].pick(topic, options).max))
+      return scoreMethod(name, picks)
+    })
 }
 
-function judged({ name, found, last, curve }: StudiedTopic, { max }: Pick): JudgedPick {
-  const coefficients = found.curve.map(({ coefficient }) => coefficient)
-  return judgePick(name, max, { coefficients, last, unit: curve.unit })
+function judged({ name, curve, last, unit }: StudiedTopic, max: number | null): JudgedPick {
+  return judgePick(name, max, { coefficients: curve.map(({ coefficient }) => coefficient), last, unit })
 }

@@ -1,10 +1,10 @@
 import { InputError } from "../engine/errors.ts"
 import { mean, median } from "./numbers.ts"
 
-/** How coherent the texts are at a coefficient: from 0, none of the sentences is possible, to 1, all are. */
+/** How coherent the texts are at a coefficient: from 0, none of the sentences is possible, to 1, all are; null where nobody knows. */
 export interface CoherencePoint {
   readonly coefficient: number
-  readonly coherence: number
+  readonly coherence: number | null
 }
 
 /** What a method picked for one topic, against the truth. */
@@ -40,6 +40,8 @@ export interface MethodScore {
   readonly givenAway: Estimate
   /** The median distance to the last coherent coefficient, in steps of the grid, without its sign. */
   readonly distance: Estimate
+  /** The same in units of the residual's length. */
+  readonly length: Estimate
 }
 
 /** The share of possible sentences from which on a coefficient counts as coherent, in the study's ground truth. */
@@ -54,7 +56,7 @@ export function lastCoherent(points: readonly CoherencePoint[], share: number = 
   let last = 0
   for (const { coefficient, coherence } of points) {
     if (coefficient < 0) continue
-    if (coherence < share) break
+    if (coherence === null || coherence < share) break
     last = coefficient
   }
   return last
@@ -106,6 +108,10 @@ export function scoreMethod(method: string, picks: readonly JudgedPick[]): Metho
     ),
     distance: bootstrap(
       picks.map(({ steps }) => Math.abs(steps)),
+      median,
+    ),
+    length: bootstrap(
+      picks.map(({ units }) => Math.abs(units)),
       median,
     ),
   }

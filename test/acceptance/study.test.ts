@@ -4,6 +4,7 @@ import type { Model } from "../../src/engine/model.ts"
 import { Grammar } from "../../src/steering/grammar.ts"
 import { parsePairs } from "../../src/steering/pairs.ts"
 import { compareMethods, type StudiedTopic, studyTopics } from "../../src/steering/study-run.ts"
+import { grammarTruth } from "../../src/steering/truth.ts"
 import { trainVector } from "../../src/steering/train.ts"
 import { loadDemo, tinyTalkFolder } from "../helpers/fixtures.ts"
 import { tinyTalkModel } from "../helpers/models.ts"
@@ -21,24 +22,25 @@ beforeAll(async () => {
   studied = await studyTopics(model, [{ name: "bridge", vector }], {
     prompts: demo.prompts,
     coefficients,
-    coherence: (completion, prompt) => grammar.judge(completion, prompt).coherence,
+    truth: grammarTruth(grammar),
   })
 })
 
 describe("the study of one topic", () => {
   test("judges every coefficient as the reference does", () => {
     const expected = demo.topics["bridge"]!.sweep.filter(({ c }) => coefficients.includes(c))
-    const { coherence, last } = studied[0]!
-    for (const [i, { c, coherence: reference }] of expected.entries()) {
-      expect(coherence[i]!.coefficient).toBe(c)
+    const { curve, last } = studied[0]!
+    for (const [i, { c, coherence: reference, on_topic }] of expected.entries()) {
+      expect(curve[i]!.coefficient).toBe(c)
+      if (c <= 0.8) expect(curve[i]!.onTopic).toBeCloseTo(on_topic, 2)
       // Where the text babbles, a near tie may break another way in float32.
-      if (c <= 0.8) expect(coherence[i]!.coherence).toBeCloseTo(reference, 2)
+      if (c <= 0.8) expect(curve[i]!.coherence).toBeCloseTo(reference, 2)
     }
     expect(last).toBe(0.8)
   })
 
   test("the steered model's loss on ordinary text starts at the unsteered loss and rises", () => {
-    const losses = studied[0]!.curve.curve.map(({ textLoss }) => textLoss!)
+    const losses = studied[0]!.curve.map(({ textLoss }) => textLoss!)
     expect(losses[0]).toBeLessThan(3)
     expect(losses.at(-1)).toBeGreaterThan(losses[0]! + 1)
   })
@@ -53,9 +55,9 @@ describe("the study of one topic", () => {
 })
 
 test("no topic, or a grid that leaves 0 out, is refused", async () => {
-  const options = { prompts: ["I am"], coefficients, coherence: () => 1 }
+  const options = { prompts: ["I am"], coefficients, truth: { coherence: () => 1 } }
   await expect(studyTopics(model, [], options)).rejects.toThrow(/^study: expected at least one topic, found none/)
-  await expect(
-    studyTopics(model, [{ name: "x", vector: studied[0]!.found as never }], { ...options, coefficients: [1, 2] }),
-  ).rejects.toThrow(/^coefficients: expected a grid from 0 on, found 1/)
+  await expect(studyTopics(model, [{ name: "x", vector: {} as never }], { ...options, coefficients: [1, 2] })).rejects.toThrow(
+    /^coefficients: expected a grid from 0 on, found 1/,
+  )
 })

@@ -1,7 +1,8 @@
 import { expect, test } from "vitest"
 import { InputError } from "../../src/engine/errors.ts"
 import { type Metrics, metricNames } from "../../src/steering/metrics.ts"
-import { methods, minimumCoefficient } from "../../src/steering/methods.ts"
+import { methods } from "../../src/steering/methods.ts"
+import { minimumCoefficient } from "../../src/steering/minimum.ts"
 import type { Evaluation } from "../../src/steering/search.ts"
 import { coarseThenFine, replayCoarseThenFine } from "../../src/steering/strategies.ts"
 

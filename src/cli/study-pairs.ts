@@ -1,0 +1,192 @@
+import { join } from "node:path"
+import {
+  type EncodedPrompt,
+  type FindSettings,
+  findSettings,
+  Labels,
+  type LlamaConfig,
+  type Model,
+  type Sensitivity,
+  sensitivity,
+  type StudiedTopic,
+  type StudySettings,
+  type StudyTopic,
+  studyTopics,
+  studyVariations,
+  type TopicRecord,
+  trainVector,
+  type Truth,
+  type Variation,
+} from "../index.ts"
+import { type OpenStudy, openStudy, topicFolder, writeFileAtomic } from "../node.ts"
+import type { Context } from "./command.ts"
+import { checkLayers } from "./layers.ts"
+import { asPrompts } from "./prompts.ts"
+import { type LoadedFrom, openSearch, type RunFacts, runFacts } from "./run-record.ts"
+import { loadBeside, modelPath, openSession, type Session } from "./session.ts"
+import type { StudyRequest } from "./study-request.ts"
+import { type InstructSide, instructFolder, messagesOf, variationsOf } from "./study-variations.ts"
+
+/** What a study of pairs or of runs gives. */
+export interface StudyOutcome {
+  readonly model: Readonly<Record<string, unknown>>
+  readonly adapter: Readonly<Record<string, unknown>>
+  readonly settings: Readonly<Record<string, unknown>>
+  readonly studied: readonly StudiedTopic[]
+  readonly sensitivity: readonly Sensitivity[]
+  /** Its folder, where one was asked for. */
+  readonly open?: OpenStudy
+}
+
+/** Of texts that wait for their labels. */
+const UNKNOWN: Truth = { coherence: () => null }
+
+/** Trains a vector of every topic, runs its grid, and the variations where they are asked for. */
+export async function studyPairs(context: Context, request: StudyRequest): Promise<StudyOutcome> {
+  const { options, signal } = context
+  using session = await openSession(context, (config: LlamaConfig) => checkLayers(request.layers, config))
+  using evaluator = await loadBeside(request.evaluator, session, context)
+  session.announce()
+  const { model } = session
+  const prompts = asPrompts(model, request.prompts, options, request.tokens)
+  const study = new PairsStudy(context, request, session, evaluator, prompts)
+  const open = await study.open()
+  const topics = await trainTopics(model, request, context)
+  const truth = request.truth?.truth ?? UNKNOWN
+  const { coefficients, layers, tokens, repetitionPenalty, temperature, seed } = request
+  const settings = { prompts, coefficients, layers, tokens, repetitionPenalty, temperature, seed }
+  const base: StudySettings = { ...settings, truth, ...(evaluator && { evaluator }), signal }
+  const studied = await studyTopics(model, topics, {
+    ...base,
+    ...(open && {
+      record: (topic) => study.record(topicFolder(request.out as string, topic.name), topic, base, open.losses(topic.name)),
+      onTopic: (topic) => open.add(topic),
+    }),
+    onProgress: ({ topic, done, total }) => context.terminal.progress(`studying ${topic}, ${done + 1} of ${total}`),
+  })
+  const rows = options.has("sensitivity") ? await study.vary(topics, studied, base) : []
+  const { model: described, adapter } = await study.facts()
+  return { model: described, adapter, settings, studied, sensitivity: rows, ...(open && { open }) }
+}
+
+/** Writes labels.json, to be filled in, into a study's folder that has none. */
+export async function writeLabelsTemplate(folder: string, { topics, coefficients }: StudyRequest): Promise<string> {
+  const file = join(folder, "labels.json")
+  await writeFileAtomic(file, Labels.template(new Map(topics.map(({ name }) => [name, coefficients]))))
+  return file
+}
+
+/** What the parts of a study of pairs share. */
+class PairsStudy {
+  readonly #context: Context
+  readonly #request: StudyRequest
+  readonly #session: Session
+  readonly #evaluator: LoadedFrom | undefined
+  readonly #prompts: readonly EncodedPrompt[]
+  #facts: Promise<RunFacts> | undefined
+
+  constructor(
+    context: Context,
+    request: StudyRequest,
+    session: Session,
+    evaluator: Model | undefined,
+    prompts: readonly EncodedPrompt[],
+  ) {
+    this.#context = context
+    this.#request = request
+    this.#session = session
+    this.#evaluator = evaluator && { model: evaluator, folder: request.evaluator as string }
+    this.#prompts = prompts
+  }
+
+  get #writer(): LoadedFrom {
+    return { model: this.#session.model, folder: modelPath(this.#context.options) }
+  }
+
+  facts(): Promise<RunFacts> {
+    this.#facts ??= runFacts(this.#session.device, this.#writer, this.#evaluator)
+    return this.#facts
+  }
+
+  /** Its folder, where --out asks for one. */
+  async open(): Promise<OpenStudy | undefined> {
+    const { out, layers, topics, truth } = this.#request
+    if (out === undefined) return undefined
+    const settings = findSettings(this.#request)
+    const identity = { ...(await this.facts()), layers, prompts: this.#prompts, settings }
+    const from = Object.fromEntries(topics.map((topic) => [topic.name, { from: topic.from, sha256: topic.sha256 }]))
+    return openStudy(out, identity, { topics: from, truth: truth?.describe ?? {} })
+  }
+
+  async record(
+    folder: string,
+    topic: StudyTopic,
+    options: StudySettings,
+    losses: ReadonlyMap<number, number> = new Map(),
+    facts?: RunFacts,
+    model: Model = this.#session.model,
+  ): Promise<TopicRecord> {
+    const settings: FindSettings = findSettings(options)
+    const search = { vector: topic.vector, prompts: options.prompts as readonly EncodedPrompt[], settings }
+    const run = await openSearch(folder, facts ?? (await this.facts()), search, model, this.#context.terminal)
+    await writeFileAtomic(join(folder, "vector.safetensors"), topic.vector.toSafetensors())
+    return { ...run, losses, finish: (found) => run.finish(found), [Symbol.dispose]: () => run.close() }
+  }
+
+  /** Everything again with one setting changed at a time. */
+  async vary(topics: readonly StudyTopic[], reference: readonly StudiedTopic[], base: StudySettings): Promise<Sensitivity[]> {
+    const { terminal } = this.#context
+    const folder = instructFolder(this.#context)
+    using instruct = await loadBeside(folder, this.#session, this.#context)
+    const side = instruct && (await this.#instructSide(instruct, folder as string))
+    const variations = await variationsOf(this.#context, this.#session.model, this.#request.tokens, side)
+    const { out } = this.#request
+    const done = await studyVariations(this.#session.model, topics, variations, {
+      ...base,
+      ...(out !== undefined && {
+        record: async (variation, topic) => {
+          const model = variation.generator?.model ?? this.#session.model
+          const facts = await this.#factsOf(variation, instruct && { model: instruct, folder: folder as string })
+          return this.record(
+            variationFolder(out, variation, topic),
+            topic,
+            { ...base, ...variation.options },
+            undefined,
+            facts,
+            model,
+          )
+        },
+      }),
+      onVariation: ({ setting, value }, i, total) => terminal.note(`sensitivity ${i + 1} of ${total}: ${setting} ${value}`),
+      onProgress: ({ topic, done: ready, total }) => terminal.progress(`studying ${topic}, ${ready + 1} of ${total}`),
+    })
+    return sensitivity(reference, done)
+  }
+
+  async #instructSide(model: Model, folder: string): Promise<InstructSide> {
+    const messages = await messagesOf(folder, this.#request.prompts)
+    return { model, topics: await trainTopics(model, this.#request, this.#context), messages }
+  }
+
+  /** The facts of a variation in which another model writes or judges. */
+  async #factsOf({ generator, options }: Variation, instruct: LoadedFrom | undefined): Promise<RunFacts> {
+    if (!instruct || (!generator && !options.evaluator)) return this.facts()
+    const writer = generator ? instruct : this.#writer
+    const judge = options.evaluator && (options.evaluator === instruct.model ? instruct : this.#writer)
+    return runFacts(this.#session.device, writer, judge ?? this.#evaluator)
+  }
+}
+
+async function trainTopics(model: Model, { topics, layers }: StudyRequest, { terminal, signal }: Context): Promise<StudyTopic[]> {
+  const trained: StudyTopic[] = []
+  for (const { name, pairs, from } of topics) {
+    terminal.progress(`training vector ${trained.length + 1} of ${topics.length}`)
+    trained.push({ name, vector: await trainVector(model, pairs, { layers, createdFrom: from, signal }) })
+  }
+  return trained
+}
+
+function variationFolder(out: string, { setting, value, run }: Variation, { name }: StudyTopic): string {
+  const parts = [setting, value, ...(run === undefined ? [] : [run])].map((part) => part.replaceAll(/[^\w.]+/g, "-"))
+  return join(out, "sensitivity", ...parts, name)
+}

@@ -1,0 +1,155 @@
+import { readdir, stat } from "node:fs/promises"
+import { basename, join, resolve } from "node:path"
+import {
+  checkTopicNames,
+  Grammar,
+  grammarTruth,
+  InputError,
+  Labels,
+  parseCoefficients,
+  parsePromptKinds,
+  type Truth,
+} from "../index.ts"
+import { embeddedInstructModel, embeddedModel, sha256 } from "../node.ts"
+import { assertFolderWritable, linesOf, readText } from "./files.ts"
+import { layersOption } from "./layers.ts"
+import { count, notNegative, type Options, type OptionTable, positive, wholeNumber } from "./options.ts"
+import { type PairsSource, readPairsFile } from "./pairs.ts"
+import { chatOption, readPrompts } from "./prompts.ts"
+import { modelPath } from "./session.ts"
+
+/** The options of a study of pairs, which run folders have settled. */
+export const searchOptions: OptionTable = {
+  "layers": { value: "LAYERS", help: "0-based layers to steer at; 3-4 unless told" },
+  "prompt": { value: "TEXT", help: "a prompt; again for more" },
+  "prompts": { value: "FILE", help: "prompts, one a line; those of the embedded model unless told" },
+  ...chatOption,
+  "coefficients": { value: "LIST", help: "the grid, from 0 on; 0:1.8:0.1 unless told" },
+  "tokens": { value: "N", help: "new tokens of a completion; 32 unless told" },
+  "repetition-penalty": { value: "NUMBER", help: "Hugging Face's; 1.1 unless told" },
+  "temperature": { value: "NUMBER", help: "above 0 the texts are drawn; 0 unless told" },
+  "seed": { value: "N", help: "of the drawing; 0 unless told" },
+  "evaluator": { value: "DIR", help: "another model of the same tokens, whose log-probs judge the texts" },
+  "sensitivity": {
+    help: "also with other numbers of tokens, temperatures, penalties, kinds of prompt and models: some 25 times the work",
+  },
+  "prompt-kinds": { value: "FILE.json", help: "of --sensitivity: { kind: [prompts] }; the embedded model's unless told" },
+  "instruct": { value: "DIR", help: "of --sensitivity: the instruct model beside --model; the embedded one's unless told" },
+}
+
+/** What judges the texts, and what to call it in the record. */
+export interface TruthSource {
+  readonly truth: Truth
+  readonly describe: Readonly<Record<string, unknown>>
+  /** Labels, which have to fit what was run. */
+  readonly labels?: Labels
+}
+
+export interface TopicSource extends PairsSource {
+  readonly name: string
+  readonly sha256: string
+}
+
+/** A study as the command line asks for it. */
+export interface StudyRequest {
+  readonly topics: readonly TopicSource[]
+  readonly layers: readonly number[]
+  readonly prompts: readonly string[]
+  readonly coefficients: readonly number[]
+  readonly tokens: number
+  readonly repetitionPenalty: number
+  readonly temperature: number
+  readonly seed: number
+  readonly evaluator: string | undefined
+  readonly truth: TruthSource | undefined
+  readonly out: string | undefined
+}
+
+/** The run folders that the operands name; undefined where they are files or none. @throws InputError where they are of both kinds */
+export async function runFolders(options: Options): Promise<readonly string[] | undefined> {
+  const { operands } = options
+  const facts = await Promise.all(operands.map((path) => stat(path).catch(() => undefined)))
+  const folders = operands.filter((_, i) => facts[i]?.isDirectory())
+  if (folders.length === 0) return undefined
+  const file = operands.find((_, i) => !facts[i]?.isDirectory())
+  if (file !== undefined) {
+    throw new InputError({ where: file, expected: `a run's folder, as ${folders[0]} is`, found: "a file", todo: "give one kind" })
+  }
+  const settled = Object.keys(searchOptions).find((name) => options.has(name))
+  if (settled === undefined) return folders
+  throw new InputError({ where: `--${settled}`, expected: "pairs to run", found: `${folders[0]}, a run that is done` })
+}
+
+/** Everything of a study of pairs that can be read and checked without the model. */
+export async function readStudyRequest(options: Options): Promise<StudyRequest> {
+  const coefficients = parseCoefficients(options.text("coefficients") ?? "0:1.8:0.1", "--coefficients")
+  if (coefficients === "auto") {
+    throw new InputError({ where: "--coefficients", expected: "a grid from 0 on", found: "auto", todo: "give start:end:step" })
+  }
+  const topics = await Promise.all((options.operands.length > 0 ? options.operands : await embeddedPairs()).map(readTopic))
+  checkTopicNames(topics.map(({ name }) => name))
+  const given = await readPrompts(options)
+  const out = options.text("out")
+  const truth = await readTruth(options, modelPath(options), out)
+  truth?.labels?.check(new Map(topics.map(({ name }) => [name, coefficients])))
+  if (out !== undefined) await assertFolderWritable(out)
+  return {
+    topics,
+    layers: layersOption(options) ?? [3, 4],
+    prompts: given.length > 0 ? given : linesOf(await readText(join(embeddedModel, "prompts.txt"))),
+    coefficients,
+    tokens: options.number("tokens", count) ?? 32,
+    repetitionPenalty: options.number("repetition-penalty", positive) ?? 1.1,
+    temperature: options.number("temperature", notNegative) ?? 0,
+    seed: options.number("seed", wholeNumber) ?? 0,
+    evaluator: options.text("evaluator"),
+    truth,
+    out,
+  }
+}
+
+/**
+ * What judges the texts: --labels, --grammar, or the embedded models' grammar for them alone. Undefined where there is nothing
+ * yet, and --out keeps the texts to be labelled.
+ */
+export async function readTruth(options: Options, model: string, out: string | undefined): Promise<TruthSource | undefined> {
+  options.oneOf(["labels"], ["grammar"])
+  const file = options.text("labels")
+  if (file !== undefined) {
+    const source = await readText(file)
+    const labels = Labels.parse(source, file)
+    return { truth: labels.truth(), labels, describe: { labels: basename(file), ...digest(source) } }
+  }
+  const known = [embeddedModel, embeddedInstructModel].some((folder) => basename(folder) === basename(resolve(model)))
+  const grammarFile = options.text("grammar") ?? (known ? join(embeddedModel, "grammar.json") : undefined)
+  if (grammarFile !== undefined) {
+    const source = await readText(grammarFile)
+    const grammar = Grammar.parse(source, grammarFile)
+    return { truth: grammarTruth(grammar), describe: { grammar: basename(grammarFile), ...digest(source) } }
+  }
+  if (out !== undefined) return undefined
+  throw new InputError({
+    where: "study",
+    expected: "--labels or --grammar, which say what makes sense",
+    found: `neither for ${basename(resolve(model))}`,
+    todo: "or keep the texts with --out, and label them",
+  })
+}
+
+/** The prompts of each kind. @throws InputError for what is no object of lists of texts */
+export async function readPromptKinds(options: Options): Promise<ReadonlyMap<string, readonly string[]>> {
+  const file = options.text("prompt-kinds") ?? join(embeddedModel, "prompt-kinds.json")
+  return parsePromptKinds(await readText(file), file)
+}
+
+async function readTopic(file: string): Promise<TopicSource> {
+  const [source, text] = [await readPairsFile(file), await readText(file)]
+  return { ...source, name: basename(file).replace(/\.jsonl$/, ""), sha256: sha256(Buffer.from(text)) }
+}
+
+async function embeddedPairs(): Promise<string[]> {
+  const folder = join(embeddedModel, "pairs")
+  return (await readdir(folder)).toSorted().map((file) => join(folder, file))
+}
+
+const digest = (text: string): { sha256: string } => ({ sha256: sha256(Buffer.from(text)) })

@@ -1,0 +1,91 @@
+import type { MethodPoint } from "./methods.ts"
+import { mean, median } from "./numbers.ts"
+import { bootstrap, type Estimate } from "./study.ts"
+
+/** A point with its completions, as `findRedline` gives it. */
+export interface TextPoint extends MethodPoint {
+  readonly completions: readonly { readonly ids: readonly number[] }[]
+}
+
+/** Half of the prompts' texts and of their tokens. */
+const HALF = 0.5
+
+/**
+ * The smallest coefficient at which the vector has taken hold: the first positive one where at least half of the prompts'
+ * completions differ from those at 0 and the mean share of their tokens that differ, place by place, is at least `share`.
+ * Null when there is none, or without a point at 0. docs/study.md says how well it holds.
+ */
+export function minimumCoefficient(curve: readonly TextPoint[], share: number = HALF): number | null {
+  const plain = curve.find(({ coefficient }) => coefficient === 0)?.completions
+  if (!plain || plain.length === 0) return null
+  const holds = ({ completions }: TextPoint): boolean => {
+    const changed = completions.map(({ ids }, i) => changedShare(ids, plain[i]?.ids ?? []))
+    const differing = changed.filter((part) => part > 0).length / changed.length
+    return differing >= HALF && mean(changed) >= share
+  }
+  return curve.find((point) => point.coefficient > 0 && holds(point))?.coefficient ?? null
+}
+
+/** The share of a completion's tokens that differ from another's, place by place. */
+export function changedShare(ids: readonly number[], plain: readonly number[]): number {
+  const length = Math.max(ids.length, plain.length)
+  const changed = Array.from({ length }, (_, i) => ids[i] !== plain[i]).filter(Boolean).length
+  return length === 0 ? 0 : changed / length
+}
+
+/** A topic's minimum against where its texts turn to the topic. */
+export interface JudgedMinimum {
+  readonly topic: string
+  readonly minimum: number
+  /** The first coefficient at which at least half as many texts are about the topic as at the best coherent one. */
+  readonly onset: number
+  /** minimum - onset, in steps of the grid: below 0 the texts differ before they are about the topic. */
+  readonly steps: number
+  /** The share of the texts about the topic at 0, at the minimum and at the best coherent coefficient. */
+  readonly onTopic: readonly [plain: number, atMinimum: number, best: number]
+}
+
+/** How well the minimum holds, over the topics where the truth knows what texts are about. */
+export interface MinimumScore {
+  readonly topics: readonly JudgedMinimum[]
+  /** The median distance to the onset, in steps of the grid, without its sign. */
+  readonly distance: Estimate
+  /** The share of minima within a step of the onset. */
+  readonly within: Estimate
+}
+
+/** A topic's points, as a study knows them. */
+interface Subject {
+  readonly name: string
+  readonly minimum: number | null
+  readonly last: number
+  readonly curve: readonly { readonly coefficient: number; readonly onTopic: number | null }[]
+}
+
+/** Scores the minima of a study's topics; null where no topic has both a minimum and texts that turn to it. */
+export function scoreMinimum(studied: readonly Subject[]): MinimumScore | null {
+  const topics = studied.flatMap((topic) => judgeMinimum(topic) ?? [])
+  if (topics.length === 0) return null
+  return {
+    topics,
+    distance: bootstrap(
+      topics.map(({ steps }) => Math.abs(steps)),
+      median,
+    ),
+    within: bootstrap(
+      topics.map(({ steps }) => (Math.abs(steps) < 1.5 ? 1 : 0)),
+      mean,
+    ),
+  }
+}
+
+function judgeMinimum({ name, minimum, last, curve }: Subject): JudgedMinimum | undefined {
+  const points = curve.filter(({ coefficient }) => coefficient >= 0 && coefficient <= last)
+  const share = (coefficient: number): number => curve.find((point) => point.coefficient === coefficient)?.onTopic ?? 0
+  const best = Math.max(0, ...points.map(({ onTopic }) => onTopic ?? 0))
+  const onset = points.find(({ coefficient, onTopic }) => coefficient > 0 && (onTopic ?? 0) >= best / 2)?.coefficient
+  if (minimum === null || onset === undefined || best === 0) return undefined
+  const steps =
+    curve.findIndex((point) => point.coefficient === minimum) - curve.findIndex((point) => point.coefficient === onset)
+  return { topic: name, minimum, onset, steps, onTopic: [share(0), share(minimum), best] }
+}
