@@ -1,7 +1,7 @@
 import { metrics } from "../metrics.ts"
 import type { RecordedCompletion, RecordedPoint, Run } from "../record.ts"
 import { runColor } from "./figures.ts"
-import { REPORT_CSS } from "./style.ts"
+import { definitions, escape, page, shown } from "./page.ts"
 
 export interface ReportFigures {
   readonly curve: string
@@ -88,30 +88,7 @@ function tokens({ ids, logprobs, text, pieces }: RecordedCompletion): string {
     .join("")
 }
 
-function definitions(values: Readonly<Record<string, unknown>>): string {
-  const items = Object.entries(values).map(([key, value]) => {
-    const text = typeof value === "string" ? value : JSON.stringify(value)
-    return `<dt>${escape(key)}</dt><dd>${escape(text ?? "none")}</dd>`
-  })
-  return `<dl>${items.join("")}</dl>`
-}
-
 const prefixed = (prefix: string, values: Readonly<Record<string, unknown>>): Record<string, unknown> =>
   Object.fromEntries(Object.entries(values).map(([key, value]) => [`${prefix} ${key}`, value]))
 
 const nameOf = ({ text, ids }: Run["prompts"][number]): string => text ?? ids.join(" ")
-
-const shown = (value: number | null | undefined): string =>
-  value === null || value === undefined ? "none" : `${Number(value.toPrecision(4))}`
-
-const ENTITIES: Readonly<Record<string, string>> = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#39;" }
-const escape = (text: string): string => text.replace(/[&<>"']/g, (character) => ENTITIES[character] as string)
-
-function page(title: string, body: string): string {
-  return `<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark"><link rel="icon" href="data:,"><title>${escape(title)}</title>
-<style>${REPORT_CSS}</style></head>
-<body><main>${body}</main></body></html>
-`
-}

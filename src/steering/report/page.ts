@@ -1,0 +1,29 @@
+import { REPORT_CSS } from "./style.ts"
+
+/** A self-contained page. `title` is text, `body` HTML. */
+export function page(title: string, body: string): string {
+  return `<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark"><link rel="icon" href="data:,"><title>${escape(title)}</title>
+<style>${REPORT_CSS}</style></head>
+<body><main>${body}</main></body></html>
+`
+}
+
+/** A list of names and values, which may be anything JSON can say. */
+export function definitions(values: Readonly<Record<string, unknown>>): string {
+  const items = Object.entries(values).map(([key, value]) => {
+    const text = typeof value === "string" ? value : JSON.stringify(value)
+    return `<dt>${escape(key)}</dt><dd>${escape(text ?? "none")}</dd>`
+  })
+  return `<dl>${items.join("")}</dl>`
+}
+
+/** Four digits at most; «none» for what is not there. */
+export const shown = (value: number | null | undefined): string =>
+  value === null || value === undefined ? "none" : `${Number(value.toPrecision(4))}`
+
+const ENTITIES: Readonly<Record<string, string>> = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#39;" }
+
+/** Text for HTML. */
+export const escape = (text: string): string => text.replace(/[&<>"']/g, (character) => ENTITIES[character] as string)
