@@ -8,8 +8,8 @@ import { defaultThreshold } from "./crossing.ts"
 import { checkEvaluator } from "./evaluator.ts"
 import { computeMetrics, meanMetrics, type MetricName, type Metrics, metrics } from "./metrics.ts"
 import { minimumCoefficient } from "./minimum.ts"
-import { mean, norm } from "./numbers.ts"
 import { recorded } from "./record.ts"
+import { residualUnit } from "./residual-unit.ts"
 import { type Evaluate, type EvaluateContext, searchCoefficients, type SearchResult } from "./search.ts"
 import type { SteeringVector } from "./vector.ts"
 
@@ -126,7 +126,7 @@ export async function findRedline(model: Model, vector: SteeringVector, options:
   const settings = findSettings(options)
   const chosen = options.layers ? vector.select(options.layers) : vector
   chosen.checkAgainst(model.config)
-  const prompts = promptsOf(options).map((prompt) => encoded(model, prompt, settings.tokens))
+  const prompts = encodePrompts(model, options, settings.tokens)
   const promptIds = prompts.map(({ ids }) => ids)
   if (options.evaluator) checkEvaluator(options.evaluator, model, promptIds, settings.tokens)
   const unit = await residualUnit(model, chosen, promptIds)
@@ -166,13 +166,21 @@ export function findSettings(options: Pick<FindOptions, keyof FindSettings>): Fi
   }
 }
 
-function promptsOf({ prompts, prompt }: FindOptions): readonly FindPrompt[] {
+/**
+ * The prompts of a search with their ids.
+ * @param tokens That are to come after each.
+ * @throws InputError for none, ids outside the vocabulary, or a prompt too long for `tokens` more
+ */
+export function encodePrompts(model: Model, options: Pick<FindOptions, "prompts" | "prompt">, tokens: number): EncodedPrompt[] {
+  return promptsOf(options).map((prompt) => encoded(model, prompt, tokens))
+}
+
+function promptsOf({ prompts, prompt }: Pick<FindOptions, "prompts" | "prompt">): readonly FindPrompt[] {
   const all = [...(prompts ?? []), ...(prompt === undefined ? [] : [prompt])]
   if (all.length > 0) return all
   throw new InputError({ where: "prompts", expected: "at least one prompt", found: "none", todo: "give a prompt" })
 }
 
-/** @throws InputError for ids outside the vocabulary, or a prompt too long for `tokens` more */
 function encoded(model: Model, prompt: FindPrompt, tokens: number): EncodedPrompt {
   if (typeof prompt === "string") return { text: prompt, ids: model.encode(prompt, tokens) }
   if ("length" in prompt) return { text: model.decode(prompt), ids: model.encode(prompt, tokens) }
@@ -254,37 +262,4 @@ class Sweep {
     })
     return { coefficient, metric: means[this.#settings.metric], metrics: means, metricsByPrompt, completions: texts }
   }
-}
-
-/**
- * The coefficient that makes the vector as long as the residual stream where it is added: the mean over layers of the
- * mean residual norm after the layer divided by the vector's norm. A prompt's first token is left out where others
- * follow: models park attention there, and its residual is many times longer than any other.
- */
-async function residualUnit(model: Model, vector: SteeringVector, prompts: readonly (readonly number[])[]): Promise<number> {
-  const names = vector.layers.map((layer) => `blocks.${layer}.hook_resid_post`)
-  const { captured, lengths } = await model.run(prompts, { capture: names, logits: false })
-  const norms = vector.norms()
-  const ratios = vector.layers.flatMap((layer, i) => {
-    const tensor = captured.get(names[i] as string)
-    const length = norms.get(layer) ?? 0
-    return tensor && length > 0 ? [meanNorm(tensor.data, lengths, tensor.shape) / length] : []
-  })
-  if (ratios.length === 0) {
-    throw new InputError({ where: "vector", expected: "a direction that is not zero", found: "zeros", todo: "train it again" })
-  }
-  return mean(ratios)
-}
-
-function meanNorm(data: Float32Array, lengths: readonly number[], [, positions = 0, width = 0]: readonly number[]): number {
-  let sum = 0
-  let count = 0
-  for (const [row, length] of lengths.entries()) {
-    for (let position = length > 1 ? 1 : 0; position < length; position++) {
-      const first = (row * positions + position) * width
-      sum += norm(data.subarray(first, first + width))
-      count++
-    }
-  }
-  return sum / count
 }
