@@ -62,7 +62,15 @@ export {
 export { Grammar, type JudgedSentence, type Judgement } from "./steering/grammar.ts"
 export { type LensToken, type VectorTokens, vectorTokens } from "./steering/lens.ts"
 export { type Method, type MethodCurve, type MethodName, type MethodOptions, methods, type Pick } from "./steering/methods.ts"
-export { type Metric, type MetricName, metricNames, metrics, type Metrics, parseMetricName } from "./steering/metrics.ts"
+export {
+  DEFAULT_METRIC,
+  type Metric,
+  type MetricName,
+  metricNames,
+  metrics,
+  type Metrics,
+  parseMetricName,
+} from "./steering/metrics.ts"
 export { type JudgedMinimum, minimumCoefficient, type MinimumScore, scoreMinimum } from "./steering/minimum.ts"
 export { type Pair, parsePairs } from "./steering/pairs.ts"
 export {
@@ -89,6 +97,7 @@ export {
   type Candidate,
   candidates,
   compareMethods,
+  defaultCandidate,
   judgeTopic,
   type StudiedPoint,
   type StudiedTopic,
@@ -112,7 +121,9 @@ export {
   type CoarseThenFine,
   type CoarseThenFineOptions,
   type Replay,
+  replayAll,
   replayCoarseThenFine,
+  type ReplayScore,
 } from "./steering/strategies.ts"
 export { suffixes } from "./steering/suffixes.ts"
 export { suggestLayers } from "./steering/suggest.ts"

@@ -12,6 +12,7 @@ import {
   parseCoefficients,
   type SteeringVector,
   trainVector,
+  DEFAULT_METRIC,
   defaultThreshold,
 } from "../index.ts"
 import { embeddedModel, type OpenRun } from "../node.ts"
@@ -52,7 +53,7 @@ export const find: Command = {
       value: "NUMBER",
       help: "how far the metric moves to the redline, as a fraction of its baseline; 0.2 unless told, or the metric's own distance",
     },
-    "metric": { value: "NAME", help: "what is watched, see below; nll unless told" },
+    "metric": { value: "NAME", help: `what is watched, see below; ${DEFAULT_METRIC} unless told` },
     "out": {
       value: "DIR",
       help: "keep the run there: run.json, curve.jsonl, the vector, figures, report.html; a stopped one goes on",
@@ -202,7 +203,7 @@ function trainedOn(model: Model, { pairs, from }: PairsSource, { options, termin
 }
 
 function metricOption(options: Options): MetricName {
-  const text = options.text("metric") ?? "nll"
+  const text = options.text("metric") ?? DEFAULT_METRIC
   const name = metricNames.find((known) => known === text)
   if (name !== undefined) return name
   const todo = `did you mean ${nearest(text, metricNames)[0]}?`

@@ -1,19 +1,24 @@
-import type { Estimate, MethodScore, MinimumScore, Sensitivity, StudiedTopic } from "../index.ts"
+import {
+  defaultCandidate,
+  type Estimate,
+  type MethodScore,
+  type MinimumScore,
+  type ReplayScore,
+  type Sensitivity,
+  type StudyResult,
+} from "../index.ts"
 import { table } from "./text.ts"
 
 /** The study as lines for a terminal. */
-export function studyLines(
-  studied: readonly StudiedTopic[],
-  methods: readonly MethodScore[],
-  minimum: MinimumScore | null,
-  rows: readonly Sensitivity[],
-): string[] {
+export function studyLines({ topics, methods, minimum, coarseThenFine, sensitivity }: StudyResult): string[] {
   return [
-    `${studied.length} topics; last coherent coefficient: ${studied.map(({ name, last }) => `${name} ${last}`).join(", ")}`,
+    `${topics.length} topics; last coherent coefficient: ${topics.map(({ name, last }) => `${name} ${last}`).join(", ")}`,
     "",
     ...methodTable(methods),
-    ...(minimum === null ? [] : ["", minimumLine(minimum)]),
-    ...(rows.length === 0 ? [] : ["", ...sensitivityTable(rows)]),
+    "",
+    ...(minimum === null ? [] : [minimumLine(minimum)]),
+    ...coarseThenFine.map(replayLine),
+    ...(sensitivity.length === 0 ? [] : ["", ...sensitivityTable(sensitivity)]),
   ]
 }
 
@@ -21,7 +26,7 @@ function methodTable(methods: readonly MethodScore[]): string[] {
   const rows = methods.map(({ method, coherent, givenAway, distance, length, picks }) => {
     const above = picks.filter((pick) => !pick.coherent).map(({ topic }) => topic)
     return [
-      method,
+      method === defaultCandidate ? `${method} (default)` : method,
       interval(coherent),
       interval(givenAway),
       distance.value.toFixed(1),
@@ -40,6 +45,10 @@ function minimumLine({ topics, distance, within }: MinimumScore): string {
     `minimum: within a step of where the texts turn to the topic on ${interval(within)} of ${topics.length} topics, ` +
     `${distance.value.toFixed(1)} steps off in the median`
   )
+}
+
+function replayLine({ step, agrees, evaluated, total }: ReplayScore): string {
+  return `every ${step} steps, then between: the same crossing on ${Math.round(100 * agrees)} %, with ${evaluated.toFixed(1)} of ${total} coefficients`
 }
 
 function sensitivityTable(rows: readonly Sensitivity[]): string[] {

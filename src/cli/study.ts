@@ -1,4 +1,4 @@
-import { compareMethods, type MethodScore, type MinimumScore, scoreMinimum } from "../index.ts"
+import { compareMethods, replayAll, scoreMinimum, type StudiedTopic, type StudyResult } from "../index.ts"
 import { writeReport } from "../node.ts"
 import type { Command, Context } from "./command.ts"
 import { type StudyOutcome, studyPairs, writeLabelsTemplate } from "./study-pairs.ts"
@@ -38,7 +38,7 @@ export const study: Command = {
     "For a model without a grammar: run with --out DIR and read the texts in DIR/topics; fill in DIR/labels.json; run the same command " +
       "with --labels DIR/labels.json, which generates nothing again.",
     "JSON: { model, adapter, settings, topics: [{ name, last, unit, minimum, coherence, onTopic, metrics, textLoss }], methods: [{ " +
-      "method, coherent, givenAway, distance, length, picks }], minimum, sensitivity }, the lists of a topic by coefficient.",
+      "method, coherent, givenAway, distance, length, picks }], minimum, coarseThenFine, sensitivity }, the lists of a topic by coefficient.",
   ],
   examples: [
     "redline study --out studies/tiny-talk",
@@ -61,32 +61,32 @@ async function run(context: Context): Promise<void> {
     )
   }
   const { studied, sensitivity: rows, open } = outcome
-  const methods = compareMethods(studied)
-  const minimum = scoreMinimum(studied)
+  const result: StudyResult = {
+    topics: studied.map(({ name, last, unit, minimum }) => ({ name, last, unit, minimum })),
+    methods: compareMethods(studied),
+    minimum: scoreMinimum(studied),
+    coarseThenFine: replayAll(studied.map(({ curve }) => curve)),
+    sensitivity: rows,
+  }
   const out = options.text("out")
   if (out !== undefined && open) {
-    const topics = studied.map(({ name, last, unit, minimum: smallest }) => ({ name, last, unit, minimum: smallest }))
-    await open.finish({ topics, methods, minimum, sensitivity: rows })
+    await open.finish(result)
     await writeReport(out)
   }
-  if (terminal.json) return terminal.document(documentOf(outcome, methods, minimum))
-  terminal.print(...studyLines(studied, methods, minimum, rows))
+  if (terminal.json) return terminal.document(documentOf(outcome, result))
+  terminal.print(...studyLines(result))
 }
 
-function documentOf(
-  { model, adapter, settings, studied, sensitivity: rows }: StudyOutcome,
-  methods: readonly MethodScore[],
-  minimum: MinimumScore | null,
-): Record<string, unknown> {
-  const topics = studied.map(({ name, last, unit, minimum: smallest, curve }) => ({
-    name,
-    last,
-    unit,
-    minimum: smallest,
-    coherence: curve.map(({ coherence }) => coherence),
-    onTopic: curve.map(({ onTopic }) => onTopic),
-    metrics: curve.map((point) => point.metrics),
-    textLoss: curve.map(({ textLoss }) => textLoss),
-  }))
-  return { model, adapter, settings, topics, methods, minimum, sensitivity: rows }
+function documentOf({ model, adapter, settings, studied }: StudyOutcome, result: StudyResult): Record<string, unknown> {
+  const topics = result.topics.map((topic, i) => {
+    const { curve } = studied[i] as StudiedTopic
+    return {
+      ...topic,
+      coherence: curve.map(({ coherence }) => coherence),
+      onTopic: curve.map(({ onTopic }) => onTopic),
+      metrics: curve.map((point) => point.metrics),
+      textLoss: curve.map(({ textLoss }) => textLoss),
+    }
+  })
+  return { model, adapter, settings, ...result, topics }
 }

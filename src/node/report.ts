@@ -1,14 +1,35 @@
 import { join } from "node:path"
 import { InputError } from "../engine/errors.ts"
 import { makeFolder, writeFileAtomic } from "./files.ts"
+import type { Study } from "../steering/study-record.ts"
 import { readRun } from "./run-folder.ts"
+import { readStudy } from "./study-folder.ts"
 
 /**
- * Draws a run's folder into it: report.html, and curve and metrics as SVG and PNG.
+ * Draws the folder of a run or a study into it: report.html, and the figures as SVG and PNG.
  * @returns the files written
- * @throws InputError when there is no run, or the folder cannot be written.
+ * @throws InputError when there is neither, or the folder cannot be written.
  */
 export async function writeReport(folder: string): Promise<string[]> {
+  const study = await readStudy(folder)
+  return study ? writeStudyReport(folder, study) : writeRunReport(folder)
+}
+
+async function writeStudyReport(folder: string, study: Study): Promise<string[]> {
+  const [figures, { studyHtml }, { document }] = await Promise.all([
+    import("../steering/report/study-figures.ts"),
+    import("../steering/report/study-html.ts"),
+    drawing(),
+  ])
+  const methods = study.result ? figures.methodsFigure(study.result, document) : ""
+  const truth = figures.truthFigure(study, document)
+  const truthNarrow = figures.truthFigure(study, document, 360)
+  const html = studyHtml(study, { methods, truth, truthNarrow, topics: figures.topicFigures(study, document) })
+  const drawn = study.result ? { "methods.svg": methods, "truth.svg": truth } : {}
+  return writeAll(folder, { "report.html": html, ...drawn })
+}
+
+async function writeRunReport(folder: string): Promise<string[]> {
   const run = await readRun(folder)
   const { figures, html, document } = await drawing()
   const curve = figures.curveFigure(run, document)

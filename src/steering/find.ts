@@ -6,7 +6,7 @@ import type { Steering } from "../engine/steer.ts"
 import type { Coefficients } from "./coefficients.ts"
 import { defaultThreshold } from "./crossing.ts"
 import { checkEvaluator } from "./evaluator.ts"
-import { computeMetrics, meanMetrics, type MetricName, type Metrics, metrics } from "./metrics.ts"
+import { computeMetrics, DEFAULT_METRIC, meanMetrics, type MetricName, type Metrics, metrics } from "./metrics.ts"
 import { minimumCoefficient } from "./minimum.ts"
 import { recorded } from "./record.ts"
 import { residualUnit } from "./residual-unit.ts"
@@ -51,7 +51,7 @@ export interface FindOptions {
    * told.
    */
   readonly threshold?: number
-  /** The metric that is watched; `nll` unless told. */
+  /** The metric that is watched; `improbable` unless told, the ALERT report watches `nll`. */
   readonly metric?: MetricName
   /** Points that an earlier search of the same settings left, and where new ones are kept as they come. */
   readonly record?: { readonly known: readonly CurvePoint[]; append(points: readonly CurvePoint[]): void }
@@ -154,7 +154,7 @@ export async function findRedline(model: Model, vector: SteeringVector, options:
 
 /** The settings of a search, with the defaults for what was not told. */
 export function findSettings(options: Pick<FindOptions, keyof FindSettings>): FindSettings {
-  const metric = options.metric ?? "nll"
+  const metric = options.metric ?? DEFAULT_METRIC
   return {
     coefficients: options.coefficients ?? "auto",
     tokens: options.tokens ?? 32,

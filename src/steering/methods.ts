@@ -1,7 +1,7 @@
 import { InputError } from "../engine/errors.ts"
 import { changePoint } from "./change-point.ts"
 import { findCrossing, type Crossing, defaultThreshold, type Point } from "./crossing.ts"
-import { type MetricName, type Metrics, metrics } from "./metrics.ts"
+import { DEFAULT_METRIC, type MetricName, type Metrics, metrics } from "./metrics.ts"
 import { mean } from "./numbers.ts"
 import { bootstrap } from "./study.ts"
 
@@ -36,7 +36,7 @@ export interface Pick {
 }
 
 export interface MethodOptions {
-  /** Watched by `alert`; nll unless told. */
+  /** Watched by `alert`; {@link DEFAULT_METRIC} unless told. */
   readonly metric?: MetricName
   /** Of `alert`: how far the metric goes, as in `findCrossing`; the metric's own default unless told. */
   readonly fraction?: number
@@ -62,7 +62,7 @@ export type MethodName = "alert" | "loss-bound" | "iso-kl" | "change-point"
 type Located = Omit<Pick, "interval">
 type Locate = (curve: MethodCurve, prompts: readonly number[], options: MethodOptions) => Located
 
-const alert: Locate = (curve, prompts, { metric = "nll", fraction = defaultThreshold(metrics[metric]) }) => {
+const alert: Locate = (curve, prompts, { metric = DEFAULT_METRIC, fraction = defaultThreshold(metrics[metric]) }) => {
   const points = averaged(curve, prompts, metric)
   return located(findCrossing(points, baselineOf(points), fraction, metrics[metric]))
 }

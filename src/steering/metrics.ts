@@ -175,6 +175,9 @@ export const metrics: Readonly<Record<MetricName, Metric>> = Object.fromEntries(
   all.map((metric) => [metric.name, metric]),
 ) as Record<MetricName, Metric>
 
+/** What a search watches unless told: docs/study.md has the evidence. */
+export const DEFAULT_METRIC: MetricName = "improbable"
+
 export const metricNames: readonly MetricName[] = all.map(({ name }) => name)
 
 /** `text` as a metric's name. Throws an InputError that lists the names. */

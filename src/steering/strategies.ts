@@ -1,7 +1,8 @@
 import { InputError } from "../engine/errors.ts"
 import { checkCoefficients } from "./coefficients.ts"
 import { defaultThreshold, findCrossing, type Crossing } from "./crossing.ts"
-import { type MetricName, metrics } from "./metrics.ts"
+import { DEFAULT_METRIC, type MetricName, metrics } from "./metrics.ts"
+import { mean } from "./numbers.ts"
 import type { Evaluate, Evaluation } from "./search.ts"
 
 export interface CoarseThenFineOptions {
@@ -9,7 +10,7 @@ export interface CoarseThenFineOptions {
   readonly coefficients: readonly number[]
   /** The coarse grid takes every `step`-th of it, and its last. */
   readonly step: number
-  /** `nll` unless told. */
+  /** {@link DEFAULT_METRIC} unless told. */
   readonly metric?: MetricName
   /** As in `searchCoefficients`. */
   readonly fraction?: number
@@ -28,7 +29,7 @@ export interface CoarseThenFine<E extends Evaluation = Evaluation> extends Cross
  */
 export async function coarseThenFine<E extends Evaluation>(
   evaluate: Evaluate<E>,
-  { coefficients, step, metric = "nll", fraction = defaultThreshold(metrics[metric]), signal }: CoarseThenFineOptions,
+  { coefficients, step, metric = DEFAULT_METRIC, fraction = defaultThreshold(metrics[metric]), signal }: CoarseThenFineOptions,
 ): Promise<CoarseThenFine<E>> {
   const grid = gridOf(coefficients, step)
   const known: E[] = []
@@ -61,7 +62,7 @@ export function replayCoarseThenFine(
   step: number,
   options: { readonly metric?: MetricName; readonly fraction?: number } = {},
 ): Replay {
-  const { metric = "nll", fraction = defaultThreshold(metrics[metric]) } = options
+  const { metric = DEFAULT_METRIC, fraction = defaultThreshold(metrics[metric]) } = options
   const points = curve.filter(({ coefficient }) => coefficient >= 0)
   if (points[0]?.coefficient !== 0) {
     throw new InputError({ where: "curve", expected: "a point at coefficient 0", found: "none" })
@@ -80,6 +81,31 @@ export function replayCoarseThenFine(
   const asked = [...first, ...betweenOf(grid, found(first))]
   const [full, replayed] = [found(grid), found(asked)]
   return { agrees: full.crossing === replayed.crossing, full, replayed, evaluated: asked.length, total: grid.length }
+}
+
+/** How a two-batch search does on curves that are known in full. */
+export interface ReplayScore {
+  readonly step: number
+  /** The share of curves on which it finds the full grid's crossing. */
+  readonly agrees: number
+  /** The mean number of points that it evaluates, of how many the grid has. */
+  readonly evaluated: number
+  readonly total: number
+}
+
+/** {@link replayCoarseThenFine} over several curves, for steps of 2, 3, 4 and 6 of the grid that fit it. */
+export function replayAll(
+  curves: readonly (readonly Evaluation[])[],
+  options: { readonly metric?: MetricName } = {},
+): ReplayScore[] {
+  const shortest = Math.min(...curves.map((curve) => curve.length))
+  return [2, 3, 4, 6]
+    .filter((step) => step < shortest)
+    .map((step) => {
+      const replays = curves.map((curve) => replayCoarseThenFine(curve, step, options))
+      const agrees = mean(replays.map((replay) => (replay.agrees ? 1 : 0)))
+      return { step, agrees, evaluated: mean(replays.map(({ evaluated }) => evaluated)), total: replays[0]?.total ?? 0 }
+    })
 }
 
 function gridOf(coefficients: readonly number[], step: number): number[] {

@@ -5,6 +5,7 @@ import type { Metrics } from "./metrics.ts"
 import type { MinimumScore } from "./minimum.ts"
 import { number, checkSame, object, type RunIdentity, text, toText } from "./record.ts"
 import type { Sensitivity } from "./sensitivity.ts"
+import type { ReplayScore } from "./strategies.ts"
 import type { MethodScore } from "./study.ts"
 import type { StudiedTopic } from "./study-run.ts"
 
@@ -21,6 +22,8 @@ export interface StudyResult {
   }[]
   readonly methods: readonly MethodScore[]
   readonly minimum: MinimumScore | null
+  /** How often a coarse grid and a fine one between find the default's crossing. */
+  readonly coarseThenFine: readonly ReplayScore[]
   readonly sensitivity: readonly Sensitivity[]
 }
 

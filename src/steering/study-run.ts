@@ -2,7 +2,7 @@ import { InputError } from "../engine/errors.ts"
 import type { Model } from "../engine/model.ts"
 import { type CurvePoint, type EncodedPrompt, findRedline, type FindOptions, type FoundRedline } from "./find.ts"
 import { type MethodName, type MethodOptions, methods, type MethodPoint } from "./methods.ts"
-import { metricNames, metrics } from "./metrics.ts"
+import { DEFAULT_METRIC, type MetricName, metricNames, metrics } from "./metrics.ts"
 import { minimumCoefficient } from "./minimum.ts"
 import { mean } from "./numbers.ts"
 import { judgePick, type JudgedPick, lastCoherent, type MethodScore, scoreMethod } from "./study.ts"
@@ -82,6 +82,12 @@ export interface Candidate {
   readonly options: MethodOptions
 }
 
+/** ALERT on a metric at its own threshold. */
+function alertName(metric: MetricName): string {
+  const { absolute, direction } = metrics[metric]
+  return `alert ${metric} ${absolute === undefined ? `${direction === "rises" ? "+" : "-"}20 %` : `+${absolute}`}`
+}
+
 /** Every metric of the registry as ALERT watches it, nll at thresholds from 10 to 50 %, and the other methods. */
 export const candidates: readonly Candidate[] = [
   ...[0.1, 0.2, 0.3, 0.4, 0.5].map((fraction): Candidate => ({
@@ -91,15 +97,14 @@ export const candidates: readonly Candidate[] = [
   })),
   ...metricNames
     .filter((metric) => metric !== "nll")
-    .map((metric): Candidate => {
-      const { absolute, direction } = metrics[metric]
-      const how = absolute === undefined ? `${direction === "rises" ? "+" : "-"}20 %` : `+${absolute}`
-      return { name: `alert ${metric} ${how}`, method: "alert", options: { metric } }
-    }),
+    .map((metric): Candidate => ({ name: alertName(metric), method: "alert", options: { metric } })),
   { name: "iso-kl 1 nat", method: "iso-kl", options: {} },
   { name: "loss-bound +1 nat", method: "loss-bound", options: {} },
   { name: "change-point nll, kl-p95", method: "change-point", options: {} },
 ]
+
+/** The candidate that picks as `redline find` does unless told otherwise. */
+export const defaultCandidate: string = alertName(DEFAULT_METRIC)
 
 /**
  * Runs the full grid of every topic and judges each completion by the truth.

@@ -1,0 +1,104 @@
+import type { Sensitivity } from "../sensitivity.ts"
+import type { Estimate, MethodScore } from "../study.ts"
+import type { Study, StudyResult } from "../study-record.ts"
+import { defaultCandidate } from "../study-run.ts"
+import { definitions, escape, page, shown } from "./page.ts"
+
+/** SVG, as the figures' functions give them. */
+export interface StudyFigures {
+  readonly methods: string
+  readonly truth: string
+  /** The same for a phone's width. */
+  readonly truthNarrow: string
+  readonly topics: readonly { readonly name: string; readonly svg: string }[]
+}
+
+/** A study as one HTML file that needs nothing else. */
+export function studyHtml(study: Study, figures: StudyFigures): string {
+  const { result, model, adapter, versions, settings, prompts, layers, topics, truth, name } = study
+  const facts = { layers: layers.join(", "), ...settings, prompts: prompts.map(({ text }) => text ?? "").join(" · ") }
+  const body = result
+    ? resultSections(result, figures)
+    : ["<p>Run it again with the same settings: it goes on where it stopped.</p>"]
+  return page(
+    `${name}: a study by redline`,
+    `<header><p class="over">${escape(model.name)}, ${Object.keys(topics).length} topics</p><h1>${escape(headline(result))}</h1></header>
+${body.join("\n")}
+<section><h2>Settings</h2>${definitions(facts)}</section>
+<section><h2>Model, truth, environment</h2>${definitions({ ...model, truth, adapter, ...versions })}</section>`,
+  )
+}
+
+function headline(result: StudyResult | null): string {
+  if (!result) return "This study is not done."
+  const own = result.methods.find(({ method }) => method === defaultCandidate)
+  if (!own) return `${result.methods.length} methods on ${result.topics.length} topics`
+  return `${own.method} picks ${percent(own.coherent)} coherent and gives ${percent(own.givenAway)} of the range away.`
+}
+
+function resultSections(result: StudyResult, figures: StudyFigures): string[] {
+  const small = figures.topics.map(({ name, svg }) => `<figure>${svg}<figcaption><b>${escape(name)}</b></figcaption></figure>`)
+  return [
+    `<section><h2>Methods</h2><p>A pick is coherent when it is not above the last coherent coefficient; given away is the share of the
+usable range above it. In brackets: 95 % bootstrap intervals over the topics.</p>
+<figure class="wide">${figures.methods}<figcaption>Red: the default. Dashed: the aims, 90 % and 15 %.</figcaption></figure>
+${methodTable(result.methods)}</section>`,
+    `<section><h2>The truth</h2><figure class="on-wide">${figures.truth}</figure><figure class="on-narrow">${figures.truthNarrow}</figure>
+<p class="legend">The darker a cell, the more texts make sense. Framed: the last coherent coefficient. Red dot: the default's pick. Blue
+ring: that of nll +20 %.</p></section>`,
+    `<section><h2>Topics</h2><p class="legend">Green: the share of texts that make sense. Blue: the share of improbable tokens. Dashed: the
+last coherent coefficient. Red: the default's pick.</p><div class="multiples">${small.join("\n")}</div></section>`,
+    ...minimumSection(result),
+    ...sensitivitySection(result.sensitivity),
+  ]
+}
+
+function methodTable(methods: readonly MethodScore[]): string {
+  const rows = methods.map(({ method, coherent, givenAway, distance, length, picks }) => {
+    const above = picks.filter((pick) => !pick.coherent).map(({ topic }) => topic)
+    const cells = [interval(coherent), interval(givenAway), shown(distance.value), shown(length.value), above.join(", ")]
+    return [method === defaultCandidate ? `${method}, the default` : method, ...cells]
+  })
+  return tableHtml(
+    "the methods",
+    ["method", "coherent picks", "range given away", "steps off", "lengths off", "too high on"],
+    rows,
+  )
+}
+
+function minimumSection({ minimum }: StudyResult): string[] {
+  if (!minimum) return []
+  const rows = minimum.topics.map(({ topic, minimum: least, onset, onTopic: [plain, at, best] }) => {
+    return [topic, shown(least), shown(onset), ...[plain, at, best].map((share) => `${Math.round(100 * share)} %`)]
+  })
+  return [
+    `<section><h2>The minimum</h2><p>Within a step of where the texts turn to the topic on ${interval(minimum.within)} of the topics.</p>
+${tableHtml("the minima", ["topic", "minimum", "onset", "on topic at 0", "at the minimum", "at best"], rows)}</section>`,
+  ]
+}
+
+function sensitivitySection(rows: readonly Sensitivity[]): string[] {
+  const names = rows[0]?.methods.map(({ method }) => method)
+  if (!names) return []
+  const cells = ({ coherent, givenAway }: MethodScore): string => `${percent(coherent)} / ${percent(givenAway)}`
+  const lines = rows.map(({ setting, value, methods }) => [`${setting} ${value}`, ...methods.map(cells)])
+  return [
+    `<section><h2>Sensitivity</h2><p>Coherent picks / range given away with one setting changed, by the truth of the texts that it gave.</p>
+${tableHtml("the settings", ["setting", ...names.map((name) => name.replace("alert ", ""))], lines)}</section>`,
+  ]
+}
+
+function tableHtml(label: string, head: readonly string[], rows: readonly (readonly string[])[]): string {
+  const body = rows.map(
+    ([first = "", ...rest]) =>
+      `<tr><th scope="row">${escape(first)}</th>${rest.map((cell) => `<td>${escape(cell)}</td>`).join("")}</tr>`,
+  )
+  return `<div class="scroll" tabindex="0" role="region" aria-label="${label}"><table><thead><tr>${head
+    .map((cell) => `<th scope="col">${escape(cell)}</th>`)
+    .join("")}</tr></thead><tbody>${body.join("\n")}</tbody></table></div>`
+}
+
+const percent = ({ value }: Estimate): string => `${Math.round(100 * value)} %`
+
+const interval = (estimate: Estimate): string =>
+  `${percent(estimate)} (${Math.round(100 * estimate.low)}-${Math.round(100 * estimate.high)})`
