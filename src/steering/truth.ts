@@ -1,6 +1,6 @@
 import { z } from "zod"
 import { InputError } from "../engine/errors.ts"
-import { checkShape, parseJson } from "../engine/json.ts"
+import { checkShape, parseJson, show } from "../engine/json.ts"
 import type { Grammar } from "./grammar.ts"
 import { mean } from "./numbers.ts"
 import { COHERENT_SHARE } from "./study.ts"
@@ -36,10 +36,9 @@ export function grammarTruth(grammar: Grammar): Truth {
 }
 
 const LABEL = "a share from 0 to 1, true, false, a list of them for the prompts, or null where there is none yet"
-const one = z.union([z.number().min(0).max(1), z.boolean().transform(Number)], LABEL)
+const one = z.union([z.number().min(0, LABEL).max(1, LABEL), z.boolean().transform(Number)], LABEL)
 const label = z.union([one, z.array(one, LABEL).min(1, LABEL).transform(mean), z.null()], LABEL)
-const coefficient = z.string().refine((key) => key.trim() !== "" && Number.isFinite(Number(key)), "a coefficient")
-const labelsShape = z.record(z.string(), z.record(coefficient, label, "an object of labels by coefficient"), "an object by topic")
+const labelsShape = z.record(z.string(), z.record(z.string(), label, "an object of labels by coefficient"), "an object by topic")
 
 /**
  * Labels by hand: a share for every coefficient of every topic. As JSON `{ "bridge": { "0": 1, "0.1": [1, 1, 0], "0.9": 0 } }`:
@@ -60,6 +59,10 @@ export class Labels {
    */
   static parse(json: string, where: string): Labels {
     const topics = Object.entries(checkShape(labelsShape, parseJson(json, where), where))
+    for (const [topic, labels] of topics) {
+      const odd = Object.keys(labels).find((key) => key.trim() === "" || !Number.isFinite(Number(key)))
+      if (odd !== undefined) throw new InputError({ where: `${where}, ${topic}`, expected: "coefficients", found: show(odd) })
+    }
     return new Labels(
       where,
       new Map(
