@@ -1,41 +1,34 @@
-import { join } from "node:path"
 import {
   checkEvaluator,
+  defaultThreshold,
   findRedline,
   type FindSettings,
   type FoundRedline,
-  InputError,
-  type MetricName,
   metrics,
   type Model,
-  nearest,
   parseCoefficients,
   type SteeringVector,
-  trainVector,
-  DEFAULT_METRIC,
-  defaultThreshold,
 } from "../index.ts"
-import { embeddedModel, type OpenRun } from "../node.ts"
+import type { OpenRun } from "../node.ts"
 import type { Command, Context } from "./command.ts"
 import { assertFolderWritable } from "./files.ts"
 import { allTexts, conclusion, curveTable, settingsLine } from "./find-report.ts"
 import { checkLayers, layersOption, middleThird } from "./layers.ts"
-import { count, notNegative, type Options, positive, quote, wholeNumber } from "./options.ts"
-import { checkPairs, pairsOptions, type PairsSource, readPair, readPairsFile } from "./pairs.ts"
-import { asPrompts, chatOption, readPrompts, sharedPrefix } from "./prompts.ts"
+import { metricOption, metricOptions, metricsNote } from "./metric.ts"
+import { count, notNegative, type Options, positive, wholeNumber } from "./options.ts"
+import { checkPairs, type PairsSource } from "./pairs.ts"
+import { asPrompts, chatOption } from "./prompts.ts"
 import { finishSearch, openSearch, runFacts, type Search } from "./run-record.ts"
-import { adapterName, shortPath, describeModel, loadBeside, modelName, modelPath, openSession, type Session } from "./session.ts"
-import { counted, ranges, wrap } from "./text.ts"
-import { checkVector, describeVector, type FileVector, noteVectors, readVectorFile } from "./vectors.ts"
-
-const metricNames = Object.keys(metrics) as MetricName[]
+import { adapterName, describeModel, loadBeside, modelName, modelPath, openSession, type Session } from "./session.ts"
+import { ranges, wrap } from "./text.ts"
+import { readVectorSource, sourceOptions, trainedOn, type VectorSource, withDemo } from "./vector-source.ts"
+import { checkVector, describeVector, noteVectors } from "./vectors.ts"
 
 export const find: Command = {
   name: "find",
   summary: "find the largest coefficient of a steering vector at which the model still makes sense",
   options: {
-    "vector": { value: "FILE", help: "a steering vector (.safetensors or .gguf)" },
-    ...pairsOptions,
+    ...sourceOptions,
     "layers": {
       value: "LAYERS",
       help: "0-based layers such as 2-5,7; the vector's own, or the model's middle third to train at",
@@ -49,11 +42,7 @@ export const find: Command = {
     "temperature": { value: "NUMBER", help: "above 0 the texts are drawn, and the curve is noisy; 0 unless told" },
     "seed": { value: "N", help: "of the drawing; 0 unless told" },
     "evaluator": { value: "DIR", help: "another model of the same tokens, whose log-probs judge the texts" },
-    "threshold": {
-      value: "NUMBER",
-      help: "how far the metric moves to the redline, as a fraction of its baseline; 0.2 unless told, or the metric's own distance",
-    },
-    "metric": { value: "NAME", help: `what is watched, see below; ${DEFAULT_METRIC} unless told` },
+    ...metricOptions,
     "out": {
       value: "DIR",
       help: "keep the run there: run.json, curve.jsonl, the vector, figures, report.html; a stopped one goes on",
@@ -68,7 +57,7 @@ export const find: Command = {
       "--prompt and --prompts the model continues the words that all texts of the pairs begin with. The metric is the mean over " +
       "prompts. Every coefficient of the list and 0, the baseline, run as one batch; auto brackets the crossing in units of the residual " +
       "stream and refines it.",
-    `Metrics: ${metricNames.map((name) => `${name} (${metrics[name].describe})`).join(", ")}.`,
+    metricsNote,
     "JSON: { model, adapter, vector, layers, prompts: [{ text, ids }], settings, baseline, threshold, crossing, max, interpolated, " +
       "minimum, unit, stopped, reason, curve: [{ coefficient, metric, metrics, completions: [{ ids, logprobs, text }] }], seconds: { load, " +
       "train, search, total } }. crossing and max are null, with a reason, when the metric never crosses. Numbers that are not " +
@@ -83,10 +72,7 @@ export const find: Command = {
   run,
 }
 
-interface Request {
-  readonly vector: FileVector | undefined
-  readonly source: PairsSource | undefined
-  readonly prompts: readonly string[]
+interface Request extends VectorSource {
   readonly settings: FindSettings
   /** The folder of the model that judges, where it is another. */
   readonly evaluator: string | undefined
@@ -94,7 +80,10 @@ interface Request {
 }
 
 async function run(context: Context): Promise<void> {
-  const options = withDemo(context.options)
+  const options = withDemo(context.options, {
+    ...(!context.options.has("vector") && { layers: "3-4" }),
+    coefficients: "0:1.8:0.1",
+  })
   const request = await readRequest(options)
   const { terminal, signal } = context
   const started = performance.now()
@@ -112,7 +101,8 @@ async function run(context: Context): Promise<void> {
   if (request.vector) noteVectors([request.vector], model, terminal)
 
   const loaded = performance.now()
-  const vector = request.vector?.vector ?? (await trainedOn(model, request.source as PairsSource, { ...context, options }))
+  const layers = layersOption(options) ?? middleThird(model.config.layers)
+  const vector = request.vector?.vector ?? (await trainedOn(model, request.source as PairsSource, layers, context))
   const vectorKnown = performance.now()
   const { out, settings } = request
   using record = await recordOf(request, session, evaluator, { vector, prompts, settings }, context)
@@ -163,12 +153,6 @@ async function recordOf(
 
 /** Everything that can be read and checked without the model. */
 async function readRequest(options: Options): Promise<Request> {
-  const source = options.oneOf(["vector"], ["positive", "negative"], ["pairs"])
-  if (!source) {
-    const todo = "or start with --demo"
-    const expected = "--vector, --positive with --negative, or --pairs"
-    throw new InputError({ where: "find", expected, found: "none of them", todo })
-  }
   const layers = layersOption(options)
   const metric = metricOption(options)
   const settings = {
@@ -180,47 +164,10 @@ async function readRequest(options: Options): Promise<Request> {
     threshold: options.number("threshold", positive) ?? defaultThreshold(metrics[metric]),
     metric,
   }
-  const file = options.text("vector")
-  const vector = file === undefined ? undefined : await readVectorFile(file, layers)
-  const pairsFile = options.text("pairs")
-  const pairs = pairsFile === undefined ? readPair(options) : await readPairsFile(pairsFile)
-  const prompts = await readPrompts(options)
-  if (prompts.length === 0) prompts.push(sharedPrefix(pairs?.pairs ?? []))
+  const source = await readVectorSource(options, "find", layers)
   const out = options.text("out")
   if (out !== undefined) await assertFolderWritable(out)
-  return { vector, source: pairs, prompts, settings, evaluator: options.text("evaluator"), out }
-}
-
-/** A vector by the mean, with progress, at the layers that --layers names or at {@link middleThird}. */
-function trainedOn(model: Model, { pairs, from }: PairsSource, { options, terminal, signal }: Context): Promise<SteeringVector> {
-  terminal.progress(`training on ${counted(pairs.length, "pair")}`)
-  return trainVector(model, pairs, {
-    layers: layersOption(options) ?? middleThird(model.config.layers),
-    createdFrom: from,
-    signal,
-    onProgress: ({ done, total }) => terminal.progress(`training ${done} of ${counted(total, "pair")}`),
-  })
-}
-
-function metricOption(options: Options): MetricName {
-  const text = options.text("metric") ?? DEFAULT_METRIC
-  const name = metricNames.find((known) => known === text)
-  if (name !== undefined) return name
-  const todo = `did you mean ${nearest(text, metricNames)[0]}?`
-  throw new InputError({ where: "--metric", expected: metricNames.join(", "), found: quote(text), todo })
-}
-
-/** The options with the demo's where --demo is given and they were not. */
-function withDemo(options: Options): Options {
-  if (!options.has("demo")) return options
-  options.oneOf(["demo"], ["model"])
-  const own = (...names: string[]): boolean => names.some((name) => options.has(name))
-  return options.withDefaults({
-    ...(!own("vector", "positive", "negative") && { pairs: shortPath(join(embeddedModel, "pairs", "bridge.jsonl")) }),
-    ...(!own("vector") && { layers: "3-4" }),
-    ...(!own("prompt") && { prompts: shortPath(join(embeddedModel, "prompts.txt")) }),
-    coefficients: "0:1.8:0.1",
-  })
+  return { ...source, settings, evaluator: options.text("evaluator"), out }
 }
 
 function documentOf(

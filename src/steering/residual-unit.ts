@@ -8,7 +8,11 @@ import type { SteeringVector } from "./vector.ts"
  * mean residual norm after the layer divided by the vector's norm. A prompt's first token is left out where others
  * follow: models park attention there, and its residual is many times longer than any other.
  */
-export async function residualUnit(model: Model, vector: SteeringVector, prompts: readonly (readonly number[])[]): Promise<number> {
+export async function residualUnit(
+  model: Model,
+  vector: SteeringVector,
+  prompts: readonly (readonly number[])[],
+): Promise<number> {
   const names = vector.layers.map((layer) => `blocks.${layer}.hook_resid_post`)
   const { captured, lengths } = await model.run(prompts, { capture: names, logits: false })
   const norms = vector.norms()
