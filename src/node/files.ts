@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto"
+import { writeSync } from "node:fs"
 import { mkdir, open, readFile, rename, rm, stat, writeFile, type FileHandle } from "node:fs/promises"
 import { basename, dirname, join } from "node:path"
 import { checkRange, decodeText, type ByteSource, type Folder } from "../engine/bytes.ts"
@@ -120,6 +121,19 @@ export async function writeFileAtomic(path: string, data: string | Uint8Array): 
 }
 
 /**
+ * Writes all of `bytes` to an open file, before it returns: one write alone may take a part and say nothing.
+ * @param where Names the file in the message.
+ * @throws InputError when it cannot; a part may then be written.
+ */
+export function writeWhole(file: number, bytes: Uint8Array, where: string): void {
+  try {
+    for (let written = 0; written < bytes.length;) written += writeSync(file, bytes, written)
+  } catch (error) {
+    throw pathError(where, "room to write", error)
+  }
+}
+
+/**
  * Makes sure, before long work, that {@link writeFileAtomic} can write `path`. Leaves nothing behind.
  * @throws InputError when it cannot.
  */
@@ -170,10 +184,15 @@ const FOUND: Readonly<Record<string, string>> = {
   EPERM: "no permission",
   EROFS: "a read-only file system",
   ENOSPC: "a full disk",
+  EDQUOT: "a quota that is used up",
+  EFBIG: "a limit on the size of files",
 }
+const NO_ROOM: ReadonlySet<string | undefined> = new Set(["ENOSPC", "EDQUOT", "EFBIG"])
 
 function pathError(path: string, expected: string, error: unknown): InputError {
-  return new InputError({ where: path, expected, found: FOUND[codeOf(error) ?? ""] ?? reason(error) }, { cause: error })
+  const code = codeOf(error)
+  const todo = NO_ROOM.has(code) && { todo: "make room and run it again" }
+  return new InputError({ where: path, expected, found: FOUND[code ?? ""] ?? reason(error), ...todo }, { cause: error })
 }
 
 function codeOf(error: unknown): string | undefined {

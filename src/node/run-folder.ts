@@ -1,10 +1,9 @@
 import { createHash } from "node:crypto"
-import { closeSync, ftruncateSync, openSync, writeSync } from "node:fs"
+import { closeSync, ftruncateSync, openSync } from "node:fs"
 import { readdir, readFile, stat, truncate } from "node:fs/promises"
 import { basename, join, resolve } from "node:path"
 import { decodeText } from "../engine/bytes.ts"
 import { InputError } from "../engine/errors.ts"
-import { reason } from "../engine/json.ts"
 import type { CurvePoint, FoundRedline } from "../steering/find.ts"
 import {
   checkSameRun,
@@ -18,7 +17,7 @@ import {
   writePoints,
   writeRecord,
 } from "../steering/record.ts"
-import { fileSource, makeFolder, openFolder, writeFileAtomic } from "./files.ts"
+import { fileSource, makeFolder, openFolder, writeFileAtomic, writeWhole } from "./files.ts"
 
 /** The names of files in the folder of a run, and of a study. */
 export const RECORD = "run.json"
@@ -71,11 +70,10 @@ export async function openRun(folder: string, identity: RunIdentity, options: Op
     append(points) {
       const bytes = Buffer.from(writePoints(points.map((point) => withPieces(point, options.decode))))
       try {
-        for (let written = 0; written < bytes.length;) written += writeSync(file, bytes, written)
+        writeWhole(file, bytes, curve)
       } catch (error) {
-        ftruncateSync(file, length)
-        const todo = "make room and run it again: it goes on from here"
-        throw new InputError({ where: curve, expected: "room to write", found: reason(error), todo }, { cause: error })
+        cutBack(file, length)
+        throw error
       }
       length += bytes.length
     },
@@ -161,6 +159,13 @@ async function earlier(folder: string, identity: RunIdentity): Promise<Earlier |
 export async function textIn(folder: string, file: string): Promise<string | undefined> {
   await using opened = await openFolder(folder)
   return await opened.readText(file)
+}
+
+/** Best effort: what is torn at the end is dropped when the run goes on. */
+function cutBack(file: number, length: number): void {
+  try {
+    ftruncateSync(file, length)
+  } catch {}
 }
 
 function withPieces(point: CurvePoint, decode: OpenRunOptions["decode"]): RecordedPoint {

@@ -2,6 +2,7 @@ import { type ChildProcess, spawn, spawnSync } from "node:child_process"
 import { mkdtempSync, readdirSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { pathToFileURL } from "node:url"
 import { expect } from "vitest"
 
 export interface Done {
@@ -34,6 +35,14 @@ export class CommandLine {
 
   run(...args: string[]): Promise<Done> {
     return finish(this.start(...args))
+  }
+
+  /** A run for which a folder is a disk of so many bytes. */
+  runOnDisk(folder: string, bytes: number, ...args: string[]): Promise<Done> {
+    const disk = pathToFileURL(join(CommandLine.root, "test/helpers/small-disk.mjs")).href
+    const env = { ...process.env, SMALL_DISK_FOLDER: this.at(folder), SMALL_DISK_BYTES: `${bytes}` }
+    const program = ["--import", disk, join(CommandLine.root, "dist/cli.js")]
+    return finish(spawn(process.execPath, [...program, ...args], { cwd: this.scratch, env }))
   }
 
   /** The one JSON document on stdout of a run that must do well. */

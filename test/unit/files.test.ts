@@ -1,9 +1,10 @@
+import { closeSync, openSync, readFileSync } from "node:fs"
 import { mkdir, mkdtemp, readFile, readdir, rm, truncate, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest"
 import { InputError } from "../../src/engine/errors.ts"
-import { assertWritable, fileSource, makeFolder, openFolder, writeFileAtomic } from "../../src/node/files.ts"
+import { assertWritable, fileSource, makeFolder, openFolder, writeFileAtomic, writeWhole } from "../../src/node/files.ts"
 
 let root = ""
 let here = ""
@@ -125,6 +126,20 @@ describe("writing", () => {
     await expectRefused(writeFileAtomic(path, "new"), `${path}: expected a writable file, found a folder`)
     await expectRefused(assertWritable(path), `${path}: expected a file to write, found a folder or device`)
     expect(await readdir(here)).toEqual(["sub"])
+  })
+
+  test("to an open file writes every byte, and says that a disk is full", () => {
+    const path = join(here, "a")
+    const file = openSync(path, "a")
+    writeWhole(file, Buffer.from("one "), path)
+    writeWhole(file, Buffer.from("two"), path)
+    closeSync(file)
+    expect(readFileSync(path, "utf8")).toBe("one two")
+    const full = openSync("/dev/full", "w")
+    const write = (): void => writeWhole(full, Buffer.from("x"), path)
+    expect(write).toThrow(InputError)
+    expect(write).toThrow(`${path}: expected room to write, found a full disk; make room and run it again`)
+    closeSync(full)
   })
 
   test("into a folder makes those above it, and leaves it empty", async () => {
