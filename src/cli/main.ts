@@ -10,6 +10,7 @@ import { saeEncode } from "./sae-encode.ts"
 import { saeFeatures } from "./sae-features.ts"
 import { score } from "./score.ts"
 import { report } from "./report.ts"
+import { standardOutput } from "./stdout.ts"
 import { study } from "./study.ts"
 import { version } from "./version.ts"
 import { Terminal } from "./terminal.ts"
@@ -36,6 +37,7 @@ const commands: readonly Command[] = [
 ]
 
 const EXIT = { done: 0, failed: 1, badInput: 2, stopped: 130 } as const
+const stdout = standardOutput()
 
 /** Runs the command line and gives the exit code. */
 async function main(args: readonly string[]): Promise<number> {
@@ -48,7 +50,7 @@ async function main(args: readonly string[]): Promise<number> {
   if (wantsHelp) return say(commandHelp(command))
   const rest = args.slice(command.name.split(" ").length)
   const options = parseOptions(rest, { ...command.options, ...commonOptions }, command.name, command.operands)
-  const terminal = new Terminal(process.stdout, process.stderr, {
+  const terminal = new Terminal(stdout, process.stderr, {
     json: options.has("json"),
     quiet: options.has("quiet"),
     noColor: process.env.NO_COLOR,
@@ -98,7 +100,7 @@ function unknownName(where: string, name: string | undefined, names: readonly st
 const isOption = (word: string | undefined): boolean => word?.startsWith("-") ?? false
 
 function say(text: string): number {
-  process.stdout.write(`${text}\n`)
+  stdout.write(`${text}\n`)
   return EXIT.done
 }
 
