@@ -139,7 +139,7 @@ class PairsStudy {
     const folder = instructFolder(this.#context)
     using instruct = await loadBeside(folder, this.#session, this.#context)
     const side = instruct && (await this.#instructSide(instruct, folder as string))
-    const variations = await variationsOf(this.#context, this.#session.model, this.#request.tokens, side)
+    const variations = variationsOf(this.#context, this.#session.model, this.#request, side)
     const { out } = this.#request
     const done = await studyVariations(this.#session.model, topics, variations, {
       ...base,
@@ -157,7 +157,7 @@ class PairsStudy {
           )
         },
       }),
-      onVariation: ({ setting, value }, i, total) => terminal.note(`sensitivity ${i + 1} of ${total}: ${setting} ${value}`),
+      onVariation: ({ setting, value }, i, total) => terminal.note(`note: sensitivity ${i + 1} of ${total}: ${setting} ${value}`),
       onProgress: ({ topic, done: ready, total }) => terminal.progress(`studying ${topic}, ${ready + 1} of ${total}`),
     })
     return sensitivity(reference, done)

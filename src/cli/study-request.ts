@@ -61,6 +61,8 @@ export interface StudyRequest {
   readonly temperature: number
   readonly seed: number
   readonly evaluator: string | undefined
+  /** The prompts of each kind, where sensitivity is asked for. */
+  readonly kinds: ReadonlyMap<string, readonly string[]> | undefined
   readonly truth: TruthSource | undefined
   readonly out: string | undefined
 }
@@ -82,10 +84,7 @@ export async function runFolders(options: Options): Promise<readonly string[] | 
 
 /** Everything of a study of pairs that can be read and checked without the model. */
 export async function readStudyRequest(options: Options): Promise<StudyRequest> {
-  const coefficients = parseCoefficients(options.text("coefficients") ?? "0:1.8:0.1", "--coefficients")
-  if (coefficients === "auto") {
-    throw new InputError({ where: "--coefficients", expected: "a grid from 0 on", found: "auto", todo: "give start:end:step" })
-  }
+  const coefficients = gridOption(options)
   const topics = await Promise.all((options.operands.length > 0 ? options.operands : await embeddedPairs()).map(readTopic))
   checkTopicNames(topics.map(({ name }) => name))
   const given = await readPrompts(options)
@@ -103,6 +102,7 @@ export async function readStudyRequest(options: Options): Promise<StudyRequest> 
     temperature: options.number("temperature", notNegative) ?? 0,
     seed: options.number("seed", wholeNumber) ?? 0,
     evaluator: options.text("evaluator"),
+    kinds: await readPromptKinds(options),
     truth,
     out,
   }
@@ -136,10 +136,21 @@ export async function readTruth(options: Options, model: string, out: string | u
   })
 }
 
-/** The prompts of each kind. @throws InputError for what is no object of lists of texts */
-export async function readPromptKinds(options: Options): Promise<ReadonlyMap<string, readonly string[]>> {
+async function readPromptKinds(options: Options): Promise<StudyRequest["kinds"]> {
+  if (!options.has("sensitivity")) {
+    const lonely = ["prompt-kinds", "instruct"].find((name) => options.has(name))
+    if (lonely === undefined) return undefined
+    throw new InputError({ where: `--${lonely}`, expected: "--sensitivity beside it", found: "none" })
+  }
   const file = options.text("prompt-kinds") ?? join(embeddedModel, "prompt-kinds.json")
   return parsePromptKinds(await readText(file), file)
+}
+
+function gridOption(options: Options): readonly number[] {
+  const coefficients = parseCoefficients(options.text("coefficients") ?? "0:1.8:0.1", "--coefficients")
+  if (coefficients !== "auto" && coefficients[0] === 0 && coefficients.length > 2) return coefficients
+  const found = coefficients === "auto" ? "auto" : coefficients.join(", ")
+  throw new InputError({ where: "--coefficients", expected: "a grid of three or more from 0 on", found, todo: "give 0:end:step" })
 }
 
 async function readTopic(file: string): Promise<TopicSource> {

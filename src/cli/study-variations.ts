@@ -5,7 +5,7 @@ import type { Context } from "./command.ts"
 import { linesOf, readText } from "./files.ts"
 import { asMessage, asPrompts } from "./prompts.ts"
 import { modelPath, shortPath } from "./session.ts"
-import { readPromptKinds } from "./study-request.ts"
+import type { StudyRequest } from "./study-request.ts"
 
 /** The folder of the instruct model that --sensitivity sets beside the model; undefined where there is none. */
 export function instructFolder({ options }: Context): string | undefined {
@@ -29,13 +29,12 @@ export async function messagesOf(folder: string, others: readonly string[]): Pro
 }
 
 /** What --sensitivity changes, one setting at a time: numbers, kinds of prompts, and which model writes and which judges. */
-export async function variationsOf(
+export function variationsOf(
   { options }: Context,
   model: Model,
-  tokens: number,
+  { tokens, kinds = new Map() }: StudyRequest,
   instruct: InstructSide | undefined,
-): Promise<Variation[]> {
-  const kinds = await readPromptKinds(options)
+): Variation[] {
   return [
     ...numericVariations,
     ...[...kinds].map(([value, prompts]): Variation => {

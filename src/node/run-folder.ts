@@ -17,6 +17,7 @@ import {
   writePoints,
   writeRecord,
 } from "../steering/record.ts"
+import { isStudyRecord } from "../steering/study-record.ts"
 import { fileSource, makeFolder, openFolder, writeFileAtomic, writeWhole } from "./files.ts"
 
 /** The names of files in the folder of a run, and of a study. */
@@ -99,6 +100,10 @@ export async function readRun(folder: string): Promise<Run> {
       found: "none",
       todo: "make one with redline find --out",
     })
+  }
+  if (isStudyRecord(record)) {
+    const todo = `name folders in ${join(folder, "topics")}`
+    throw new InputError({ where: folder, expected: "a run's folder", found: "a study's", todo })
   }
   const { points } = readPoints((await textIn(folder, CURVE)) ?? "", join(folder, CURVE))
   const curve = points.sort((a, b) => a.coefficient - b.coefficient)
