@@ -1,3 +1,5 @@
+export { ranges } from "../steering/ranges.ts"
+
 // What a model writes may hold anything: control characters would move the cursor, bidirectional marks turn the line.
 // oxlint-disable-next-line no-control-regex
 const UNPRINTABLE = /[\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069]/g
@@ -67,17 +69,6 @@ export function wrap(text: string, width: number): string[] {
     }
   }
   return [...lines, line]
-}
-
-/** 2-5,7 for 2, 3, 4, 5, 7. */
-export function ranges(values: readonly number[]): string {
-  const runs: [number, number][] = []
-  for (const value of values) {
-    const last = runs.at(-1)
-    if (last && value === last[1] + 1) last[1] = value
-    else runs.push([value, value])
-  }
-  return runs.map(([first, last]) => (first === last ? `${first}` : `${first}-${last}`)).join(",")
 }
 
 /** Bytes as MB or GB (powers of 1000), as the sizes of models are given. */

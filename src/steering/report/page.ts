@@ -27,3 +27,14 @@ const ENTITIES: Readonly<Record<string, string>> = { "&": "&amp;", "<": "&lt;", 
 
 /** Text for HTML. */
 export const escape = (text: string): string => text.replace(/[&<>"']/g, (character) => ENTITIES[character] as string)
+
+/** A table that scrolls sideways where it is wider than the page; a row's first cell is its heading. */
+export function tableHtml(label: string, head: readonly string[], rows: readonly (readonly string[])[]): string {
+  const body = rows.map(
+    ([first = "", ...rest]) =>
+      `<tr><th scope="row">${escape(first)}</th>${rest.map((cell) => `<td>${escape(cell)}</td>`).join("")}</tr>`,
+  )
+  return `<div class="scroll" tabindex="0" role="region" aria-label="${label}"><table><thead><tr>${head
+    .map((cell) => `<th scope="col">${escape(cell)}</th>`)
+    .join("")}</tr></thead><tbody>${body.join("\n")}</tbody></table></div>`
+}

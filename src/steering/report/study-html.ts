@@ -2,7 +2,7 @@ import type { Sensitivity } from "../sensitivity.ts"
 import type { Estimate, MethodScore } from "../study.ts"
 import type { Study, StudyResult } from "../study-record.ts"
 import { defaultCandidate } from "../study-run.ts"
-import { definitions, escape, page, shown } from "./page.ts"
+import { definitions, escape, page, shown, tableHtml } from "./page.ts"
 
 /** SVG, as the figures' functions give them. */
 export interface StudyFigures {
@@ -86,16 +86,6 @@ function sensitivitySection(rows: readonly Sensitivity[]): string[] {
     `<section><h2>Sensitivity</h2><p>Coherent picks / range given away with one setting changed, by the truth of the texts that it gave.</p>
 ${tableHtml("the settings", ["setting", ...names.map((name) => name.replace("alert ", ""))], lines)}</section>`,
   ]
-}
-
-function tableHtml(label: string, head: readonly string[], rows: readonly (readonly string[])[]): string {
-  const body = rows.map(
-    ([first = "", ...rest]) =>
-      `<tr><th scope="row">${escape(first)}</th>${rest.map((cell) => `<td>${escape(cell)}</td>`).join("")}</tr>`,
-  )
-  return `<div class="scroll" tabindex="0" role="region" aria-label="${label}"><table><thead><tr>${head
-    .map((cell) => `<th scope="col">${escape(cell)}</th>`)
-    .join("")}</tr></thead><tbody>${body.join("\n")}</tbody></table></div>`
 }
 
 const percent = ({ value }: Estimate): string => `${Math.round(100 * value)} %`

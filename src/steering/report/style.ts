@@ -12,6 +12,7 @@ main{max-width:54rem;margin:0 auto;padding:1rem}
 h1{font-size:2rem;line-height:1.2;margin:.2em 0}h2{margin:2rem 0 .6rem;font-size:1.2rem}
 .over,small,figcaption,.legend,q{color:var(--faint)}.over{margin:0}
 figure{margin:0}figcaption{font-size:.8rem}svg{max-width:100%;height:auto;display:block}
+.on-narrow{display:none}@media screen and (max-width:40rem){.on-wide{display:none}.on-narrow{display:block}}.on-narrow svg{width:100%;max-width:28rem}
 .wide{overflow-x:auto}.wide svg{min-width:34rem}
 .multiples{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,15rem),1fr));gap:1rem}
 article{border-left:3px solid var(--line);padding:0 0 0 .8rem;margin:0 0 1.2rem;overflow-wrap:anywhere;break-inside:avoid}
@@ -22,4 +23,5 @@ dl{display:grid;grid-template-columns:minmax(6rem,auto) minmax(0,1fr);gap:.2rem 
 dt{color:var(--faint)}dd{margin:0}
 .scroll{overflow-x:auto}table{border-collapse:collapse;font-size:.9rem}th,td{padding:.3rem .7rem;text-align:left;border-bottom:1px solid var(--line)}
 summary{cursor:pointer;color:var(--faint)}
-@media print{details::details-content{content-visibility:visible;block-size:auto}summary{display:none}}`
+@media print{details::details-content{content-visibility:visible;block-size:auto}summary{display:none}
+.scroll{overflow:visible}table{font-size:.75rem}th,td{padding:.2rem .35rem}}`
