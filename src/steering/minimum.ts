@@ -1,29 +1,20 @@
-import type { MethodPoint } from "./methods.ts"
+import type { Metrics } from "./metrics.ts"
 import { mean, median } from "./numbers.ts"
 import { bootstrap, type Estimate } from "./study.ts"
 
-/** A point with its completions, as `findRedline` gives it. */
-export interface TextPoint extends MethodPoint {
-  readonly completions: readonly { readonly ids: readonly number[] }[]
-}
-
-/** Half of the prompts' texts and of their tokens. */
-const HALF = 0.5
+/** The divergence at which a vector has taken hold, in nats: chosen on the embedded model's topics, see docs/study.md. */
+const TAKEN_HOLD = 0.1
 
 /**
- * The smallest coefficient at which the vector has taken hold: the first positive one where at least half of the prompts'
- * completions differ from those at 0 and the mean share of their tokens that differ, place by place, is at least `share`.
- * Null when there is none, or without a point at 0. docs/study.md says how well it holds.
+ * The smallest coefficient at which the vector has taken hold: the first positive one where the 95th percentile over tokens
+ * of KL(steered || unsteered), the mean over prompts, is at least `divergence` nats. Null when there is none.
+ * docs/study.md says how well it holds.
  */
-export function minimumCoefficient(curve: readonly TextPoint[], share: number = HALF): number | null {
-  const plain = curve.find(({ coefficient }) => coefficient === 0)?.completions
-  if (!plain || plain.length === 0) return null
-  const holds = ({ completions }: TextPoint): boolean => {
-    const changed = completions.map(({ ids }, i) => changedShare(ids, plain[i]?.ids ?? []))
-    const differing = changed.filter((part) => part > 0).length / changed.length
-    return differing >= HALF && mean(changed) >= share
-  }
-  return curve.find((point) => point.coefficient > 0 && holds(point))?.coefficient ?? null
+export function minimumCoefficient(
+  curve: readonly { readonly coefficient: number; readonly metrics: Metrics }[],
+  divergence: number = TAKEN_HOLD,
+): number | null {
+  return curve.find(({ coefficient, metrics }) => coefficient > 0 && metrics["kl-p95"] >= divergence)?.coefficient ?? null
 }
 
 /** The share of a completion's tokens that differ from another's, place by place. */

@@ -1,4 +1,5 @@
 import { expect, test } from "vitest"
+import type { Metrics } from "../../src/steering/metrics.ts"
 import { changedShare, minimumCoefficient, scoreMinimum } from "../../src/steering/minimum.ts"
 
 test.each([
@@ -10,20 +11,24 @@ test.each([
   expect(changedShare(ids, plain)).toBe(share)
 })
 
-const point = (coefficient: number, ...texts: number[][]) => ({
+const point = (coefficient: number, divergence: number) => ({
   coefficient,
-  metricsByPrompt: [],
-  completions: texts.map((ids) => ({ ids })),
+  metrics: { "kl-p95": divergence } as unknown as Metrics,
 })
-const plain = point(0, [1, 1, 1, 1], [2, 2, 2, 2])
 
 test.each([
-  { what: "one text of two, half of all tokens", points: [plain, point(0.1, [1, 1, 1, 1], [9, 9, 9, 9])], expected: 0.1 },
-  { what: "too few tokens", points: [plain, point(0.1, [1, 1, 1, 9], [9, 9, 2, 2])], expected: null },
-  { what: "no point at 0", points: [point(0.1, [9], [9])], expected: null },
-  { what: "coefficients below 0 do not count", points: [point(-1, [9], [9]), plain], expected: null },
-])("the minimum: $what", ({ points, expected }) => {
-  expect(minimumCoefficient(points)).toBe(expected)
+  { what: "the first that reaches 0.1 nat", divergences: [0, 0.05, 0.1, 0.4], expected: 0.2 },
+  { what: "a later fall does not count", divergences: [0, 0.2, 0.01, 0.4], expected: 0.1 },
+  { what: "none reaches it", divergences: [0, 0.05, 0.09], expected: null },
+  { what: "one that is no number", divergences: [0, NaN, 0.2], expected: 0.2 },
+])("the minimum: $what", ({ divergences, expected }) => {
+  expect(minimumCoefficient(divergences.map((divergence, i) => point(i / 10, divergence)))).toBe(expected)
+})
+
+test("coefficients below 0 do not count, and another divergence may be asked for", () => {
+  const curve = [point(-1, 3), point(0, 0), point(0.1, 0.2), point(0.2, 0.6)]
+  expect(minimumCoefficient(curve)).toBe(0.1)
+  expect(minimumCoefficient(curve, 0.5)).toBe(0.2)
 })
 
 const topic = (name: string, minimum: number | null, shares: (number | null)[], last = 0.4) => ({

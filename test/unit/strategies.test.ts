@@ -2,7 +2,6 @@ import { expect, test } from "vitest"
 import { InputError } from "../../src/engine/errors.ts"
 import { type Metrics, metricNames } from "../../src/steering/metrics.ts"
 import { methods } from "../../src/steering/methods.ts"
-import { minimumCoefficient } from "../../src/steering/minimum.ts"
 import type { Evaluation } from "../../src/steering/search.ts"
 import { coarseThenFine, replayCoarseThenFine } from "../../src/steering/strategies.ts"
 
@@ -41,16 +40,4 @@ test("iso-kl draws its line between logarithms, loss-bound between losses", () =
   const losses = byPrompt([1], [1], [1]).curve.map((point, i) => ({ ...point, textLoss: 2 + i }))
   expect(methods["loss-bound"].pick({ unit: 1, curve: losses }, { bound: 3.5 })).toMatchObject({ max: 1, interpolated: 1.5 })
   expect(() => methods["loss-bound"].pick(byPrompt([1], [1]))).toThrow(/^curve at 0: expected the loss/)
-})
-
-test("the minimum is where half of the tokens of half of the texts changed", () => {
-  const texts = [
-    [1, 2, 3, 4],
-    [1, 2, 3, 9],
-    [1, 8, 9, 9],
-    [7, 8, 9, 9],
-  ]
-  const points = texts.map((ids, coefficient) => ({ coefficient, metricsByPrompt: [], completions: [{ ids }] }))
-  expect(minimumCoefficient(points)).toBe(2)
-  expect(minimumCoefficient(points.slice(0, 2))).toBeNull()
 })
