@@ -60,6 +60,17 @@ export {
   type ScoredCompletion,
 } from "./steering/find.ts"
 export { Grammar, type JudgedSentence, type Judgement } from "./steering/grammar.ts"
+export {
+  type LayerEffect,
+  type LayerMap,
+  type LayerMapOptions,
+  type LayerMapPoint,
+  type LayerMapProgress,
+  layerSets,
+  mapLayers,
+  type MappedSet,
+  RELATIVE_COEFFICIENTS,
+} from "./steering/layer-map.ts"
 export { type LensToken, type VectorTokens, vectorTokens } from "./steering/lens.ts"
 export { type Method, type MethodCurve, type MethodName, type MethodOptions, methods, type Pick } from "./steering/methods.ts"
 export {

@@ -5,6 +5,7 @@ import { find } from "./find.ts"
 import { generate } from "./generate.ts"
 import { commandHelp, groupHelp, overallHelp } from "./help.ts"
 import { info } from "./info.ts"
+import { layers } from "./layer-map.ts"
 import { parseOptions, quote } from "./options.ts"
 import { saeEncode } from "./sae-encode.ts"
 import { saeFeatures } from "./sae-features.ts"
@@ -22,6 +23,7 @@ import { vectorShow } from "./vector-show.ts"
 
 const commands: readonly Command[] = [
   find,
+  layers,
   generate,
   score,
   trace,

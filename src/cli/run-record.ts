@@ -25,7 +25,7 @@ export interface Search extends Pick<RunIdentity, "prompts" | "settings"> {
 /** The facts of a run by `writer`, with another model to judge where there is one. It hashes the models' files. */
 export async function runFacts(device: Device, writer: LoadedFrom, evaluator?: LoadedFrom): Promise<RunFacts> {
   return {
-    versions: { redline: version(), node: process.version, webgpu: webgpuVersion() },
+    versions: versions(),
     adapter: { ...device.facts },
     model: await identityOf(writer),
     ...(evaluator && { evaluator: await identityOf(evaluator) }),
@@ -64,6 +64,11 @@ export async function finishSearch(
   if (found.stopped) return
   await run.finish(found, seconds)
   await writeReport(folder)
+}
+
+/** Of the program and what it runs on. */
+export function versions(): Record<string, string> {
+  return { redline: version(), node: process.version, webgpu: webgpuVersion() }
 }
 
 async function identityOf({ model, folder }: LoadedFrom): Promise<RunIdentity["model"]> {
