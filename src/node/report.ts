@@ -34,7 +34,8 @@ async function writeRunReport(folder: string): Promise<string[]> {
   const { figures, html, document } = await drawing()
   const curve = figures.curveFigure(run, document)
   const all = figures.metricsFigure(run, document)
-  const report = html.reportHtml(run, { curve, metrics: figures.metricFigures(run, document) })
+  const curveNarrow = figures.curveFigure(run, document, figures.NARROW)
+  const report = html.reportHtml(run, { curve, curveNarrow, metrics: figures.metricFigures(run, document) })
   return await writeAll(folder, { "report.html": report, "curve.svg": curve, "metrics.svg": all })
 }
 
@@ -48,8 +49,9 @@ export async function writeComparison(folders: readonly string[], out: string): 
   const runs = await Promise.all(folders.map(readRun))
   const { figures, html, document } = await drawing()
   const figure = figures.comparisonFigure(runs, document)
+  const narrow = figures.comparisonFigure(runs, document, figures.NARROW)
   await makeFolder(out)
-  return await writeAll(out, { "comparison.html": html.comparisonHtml(runs, figure), "comparison.svg": figure })
+  return await writeAll(out, { "comparison.html": html.comparisonHtml(runs, figure, narrow), "comparison.svg": figure })
 }
 
 /** An SVG as PNG, twice its size, on white. Text needs a font of the system's. */

@@ -1,4 +1,5 @@
 import * as Plot from "@observablehq/plot"
+import { thresholdOf } from "../crossing.ts"
 import { draw, FIGURE_CSS, type FigureDocument } from "./draw.ts"
 import type { RecordedPoint, Run } from "../record.ts"
 import { metricNames, metrics, type MetricName } from "../metrics.ts"
@@ -15,38 +16,49 @@ interface Sample {
   readonly high: number
 }
 
+/** The width of a figure for a phone: that of its page without the margins, so that its text is not scaled. */
+export const NARROW = 328
+
+/** Of a figure that fills the page's width. */
+const frame = (width: number): Plot.PlotOptions => ({
+  width,
+  height: isNarrow(width) ? 300 : 360,
+  marginLeft: isNarrow(width) ? 38 : 50,
+  marginRight: isNarrow(width) ? 10 : 20,
+  marginBottom: 42,
+})
+const isNarrow = (width: number): boolean => width < 500
+const ticksOf = (width: number): { ticks?: number } => (isNarrow(width) ? { ticks: 5 } : {})
+
 /** The watched metric against the coefficient, with baseline, threshold, crossing, maximum, minimum and the spread over prompts. */
-export function curveFigure(run: Run, document: FigureDocument): string {
+export function curveFigure(run: Run, document: FigureDocument, width = 720): string {
   const samples = samplesOf(run.curve, run.settings.metric)
   const { result } = run
-  const level = (value: number, name: string, dash: string) => [
-    Plot.ruleY([value], { stroke: "currentColor", strokeOpacity: 0.6, strokeDasharray: dash }),
-    Plot.text([value], {
-      y: (v: number) => v,
-      text: [`${name} ${short(value)}`],
-      frameAnchor: "left",
-      textAnchor: "start",
-      dx: 6,
-      dy: name === "baseline" ? 8 : -8,
-    }),
+  const level = (value: number, name: string) => [
+    levelRule(value, name === "baseline" ? BASELINE : THRESHOLD),
+    // A phone's width has no room between the lines: there the caption says it.
+    ...(isNarrow(width) ? [] : [levelLabel(value, name, name === "baseline" ? 8 : -8)]),
   ]
+  const [first, last] = [samples[0]?.x ?? 0, samples.at(-1)?.x ?? 0]
+  const named = (value: number | null, name: string, dy: number) =>
+    value === null ? [] : [uprightLabel(value, name, (value - first) / (last - first), dy)]
   const marks = result
     ? [
         ...beyond(result.crossing, samples),
-        ...level(result.baseline, "baseline", "2,4"),
-        ...level(result.threshold, "threshold", "6,4"),
-        ...upright(result.minimum ?? null, "minimum", GREEN, "rl-minimum", 18),
-        ...upright(result.max, "redline", RED, "rl-max", 4),
+        ...level(result.baseline, "baseline"),
+        ...level(result.threshold, "threshold"),
+        ...upright(result.minimum ?? null, GREEN, "rl-minimum"),
+        ...upright(result.max, RED, "rl-max"),
+        ...named(result.minimum ?? null, "minimum", -4),
+        ...named(result.max, "redline", -19),
       ]
     : []
   return draw(document, `${run.settings.metric} against the coefficient`, {
-    width: 720,
-    height: 340,
-    marginLeft: 50,
-    marginTop: 24,
-    marginBottom: 42,
-    x: { label: "coefficient" },
-    y: { label: unitOf(run.settings.metric), nice: true, ...scaleOf(samples) },
+    ...frame(width),
+    marginTop: 52,
+    insetBottom: 14,
+    x: { label: "coefficient", ...ticksOf(width) },
+    y: { label: unitOf(run.settings.metric), ...ticksOf(width), nice: true, ...scaleOf(samples) },
     marks: [...marks, ...curveMarks(samples)],
   })
 }
@@ -56,7 +68,7 @@ export function metricFigures(run: Run, document: FigureDocument): { name: Metri
   const known = metricNames.filter((name) => run.curve.some((point) => point.metrics[name] !== undefined))
   return known.map((name) => {
     const samples = samplesOf(run.curve, name)
-    const marks = upright(run.result?.max ?? null, "", RED, "rl-max", 0)
+    const marks = upright(run.result?.max ?? null, RED, "rl-max")
     const svg = draw(document, `${name}: ${metrics[name].describe}`, {
       width: 260,
       height: 150,
@@ -83,28 +95,39 @@ export function metricsFigure(run: Run, document: FigureDocument): string {
   return `${open} fill="currentColor" role="img" aria-label="every metric"><style>${FIGURE_CSS}</style>${cells.join("")}</svg>`
 }
 
-/** Several runs' watched metrics over their baselines: 1 is the unsteered model's. */
-export function comparisonFigure(runs: readonly Run[], document: FigureDocument): string {
+/**
+ * How far several runs' watched metrics have gone from their baselines, 0, to their thresholds, 1. Metrics of any unit and direction
+ * compare so, those with a baseline of 0 too; what is far beyond lies on the edge.
+ */
+export function comparisonFigure(runs: readonly Run[], document: FigureDocument, width = 720): string {
   const range = runs.map(({ name }, i) => ({ name: unique(name, i), color: PALETTE[i % PALETTE.length] as string }))
-  const rows = runs.flatMap(({ curve, result, settings }, i) =>
-    samplesOf(curve, settings.metric).map(({ x, y }) => ({ x, y: y / (result?.baseline ?? 1), run: range[i]?.name })),
-  )
+  const rows = runs.flatMap((run, i) => progressOf(run).map((point) => ({ ...point, run: range[i]?.name })))
   const picks = runs.flatMap(({ result }, i) => (typeof result?.max !== "number" ? [] : [{ x: result.max, color: runColor(i) }]))
-  return draw(document, "metric over its baseline against the coefficient, of every run", {
-    width: 720,
-    height: 360,
-    marginLeft: 50,
-    marginBottom: 42,
-    x: { label: "coefficient" },
-    y: { label: "metric / baseline", nice: true },
+  return draw(document, "the way from baseline to threshold against the coefficient, of every run", {
+    ...frame(width),
+    marginTop: 32,
+    x: { label: "coefficient", ...ticksOf(width) },
+    y: { label: "baseline 0, threshold 1", ticks: 5, nice: true },
     color: { domain: range.map(({ name }) => name), range: range.map(({ color }) => color) },
     marks: [
-      Plot.ruleY([1], { stroke: "currentColor", strokeOpacity: 0.6, strokeDasharray: "2,4" }),
+      levelRule(0, BASELINE),
+      levelRule(1, THRESHOLD),
       ...picks.map(({ x, color }) => Plot.ruleX([x], { stroke: color, strokeDasharray: "4,3" })),
       Plot.line(rows, { x: "x", y: "y", z: "run", stroke: "run", strokeWidth: 2 }),
       Plot.dot(rows, { x: "x", y: "y", fill: "run", r: 2.5 }),
     ],
   })
+}
+
+/** The shares of the way to the threshold that {@link comparisonFigure} shows. */
+const WAY = [-2, 4] as const
+
+function progressOf({ curve, settings, result }: Run): { x: number; y: number }[] {
+  const samples = samplesOf(curve, settings.metric)
+  const baseline = result?.baseline ?? samples.find(({ x }) => x === 0)?.y
+  if (baseline === undefined) return []
+  const distance = (result?.threshold ?? thresholdOf(baseline, settings.threshold, metrics[settings.metric])) - baseline
+  return samples.map(({ x, y }) => ({ x, y: Math.min(WAY[1], Math.max(WAY[0], (y - baseline) / distance)) }))
 }
 
 /** The colour of the i-th run in {@link comparisonFigure}. */
@@ -119,19 +142,33 @@ function curveMarks(samples: readonly Sample[], r = 3) {
   ]
 }
 
-function upright(value: number | null, name: string, color: string, className: string, dy: number) {
-  if (value === null) return []
-  const label = Plot.text([value], {
+function upright(value: number | null, color: string, className: string) {
+  return value === null ? [] : [Plot.ruleX([value], { stroke: color, strokeWidth: 2, className })]
+}
+
+/** Above the frame, where nothing is drawn. @param part How far from the left of the frame, from 0 to 1. */
+function uprightLabel(value: number, name: string, part: number, dy: number) {
+  const textAnchor = part < 0.2 ? "start" : part > 0.8 ? "end" : "middle"
+  const text = [`${name} ${short(value)}`]
+  return Plot.text([value], {
     x: (v: number) => v,
-    text: [`${name} ${short(value)}`],
+    text,
     frameAnchor: "top",
-    textAnchor: "end",
-    dx: -6,
+    lineAnchor: "bottom",
+    textAnchor,
     dy,
     fontWeight: 600,
   })
-  const line = Plot.ruleX([value], { stroke: color, strokeWidth: 2, className })
-  return name === "" ? [line] : [line, label]
+}
+
+const BASELINE = "2,4"
+const THRESHOLD = "6,4"
+const levelRule = (value: number, dash: string) =>
+  Plot.ruleY([value], { stroke: "currentColor", strokeOpacity: 0.6, strokeDasharray: dash })
+
+function levelLabel(value: number, name: string, dy: number) {
+  const at = { frameAnchor: "left", textAnchor: "start", dx: 6, dy } as const
+  return Plot.text([value], { y: (v: number) => v, text: [`${name} ${short(value)}`], ...at })
 }
 
 function beyond(crossing: number | null, samples: readonly Sample[]) {

@@ -5,6 +5,8 @@ import { definitions, escape, page, shown } from "./page.ts"
 
 export interface ReportFigures {
   readonly curve: string
+  /** The same for a phone's width. */
+  readonly curveNarrow: string
   readonly metrics: readonly { readonly name: keyof typeof metrics; readonly svg: string }[]
 }
 
@@ -14,22 +16,38 @@ export function reportHtml(run: Run, figures: ReportFigures): string {
   const small = figures.metrics.map(
     ({ name, svg }) => `<figure>${svg}<figcaption><b>${name}</b> ${escape(metrics[name].describe)}</figcaption></figure>`,
   )
+  const points = run.curve.map((point) => pointSection(point, run))
+  const sections = [
+    section("The curve", points.length > 0 && byWidth(figures.curve, figures.curveNarrow, curveCaption(run))),
+    section("Every metric", small.length > 0 && `<div class="multiples">${small.join("\n")}</div>`),
+    section("Texts", points.length > 0 && `${SHADES}${points.join("\n")}`),
+    section("Settings", definitions({ ...settings, prompts: prompts.map(nameOf).join(" · ") })),
+    section(
+      "Model, vector, environment",
+      definitions({ ...model, ...prefixed("vector", vector), ...prefixed("adapter", adapter), ...versions }),
+    ),
+  ]
   return page(
     `${run.name}: redline`,
     `<header><p class="over">${escape(model.name)}, vector of layers ${layers.join(", ")}</p><h1>${escape(headline(run))}</h1>
 <p>${escape(explanation(run))}</p></header>
-<section><h2>The curve</h2><figure class="wide">${figures.curve}<figcaption>The band spans the prompts.</figcaption></figure></section>
-<section><h2>Every metric</h2><div class="multiples">${small.join("\n")}</div></section>
-<section><h2>Texts</h2><p class="legend">The darker a token, the less the unsteered model expects it:
-${[1, 3, 5, 7, 9].map((s) => `<i class="s${s}">−${s - 1}${s === 9 ? " or less" : ""}</i>`).join(" ")} nats</p>
-${run.curve.map((point) => pointSection(point, run)).join("\n")}</section>
-<section><h2>Settings</h2>${definitions({ ...settings, prompts: prompts.map(nameOf).join(" · ") })}</section>
-<section><h2>Model, vector, environment</h2>${definitions({ ...model, ...prefixed("vector", vector), ...prefixed("adapter", adapter), ...versions })}</section>`,
+${sections.filter((text) => text !== "").join("\n")}`,
   )
 }
 
-/** Several runs side by side. */
-export function comparisonHtml(runs: readonly Run[], figure: string): string {
+const section = (heading: string, body: string | false): string =>
+  body === false ? "" : `<section><h2>${heading}</h2>${body}</section>`
+
+const SHADES = `<p class="legend">The darker a token, the less the unsteered model expects it:
+${[1, 3, 5, 7, 9].map((s) => `<i class="s${s}">−${s - 1}${s === 9 ? " or less" : ""}</i>`).join(" ")} nats</p>
+`
+
+/** A figure twice, of which the style sheet shows the one that fits the screen; on paper the wide one. */
+const byWidth = (wide: string, narrow: string, caption: string): string =>
+  `<figure><div class="on-wide">${wide}</div><div class="on-narrow">${narrow}</div><figcaption>${caption}</figcaption></figure>`
+
+/** Several runs side by side, their figure wide and for a phone's width. */
+export function comparisonHtml(runs: readonly Run[], figure: string, narrow: string): string {
   const head = ["run", "model", "layers", "metric", "baseline", "threshold", "redline", "crossing", "minimum"]
   const rows = runs.map(({ name, model, layers, settings, result }, i) => {
     const numbers = [result?.baseline, result?.threshold, result?.max, result?.crossing, result?.minimum]
@@ -41,7 +59,7 @@ export function comparisonHtml(runs: readonly Run[], figure: string): string {
   return page(
     "Runs compared: redline",
     `<header><h1>${runs.length} runs compared</h1></header>
-<figure class="wide">${figure}<figcaption>Each metric divided by its baseline; dashed: the redlines.</figcaption></figure>
+${byWidth(figure, narrow, "How far each metric is from its baseline, 0, to its threshold, 1; 4 and more at the top. Upright: the redlines.")}
 <div class="scroll" tabindex="0" role="region" aria-label="the runs"><table><thead><tr>${head.map((h) => `<th scope="col">${h}</th>`).join("")}</tr></thead><tbody>${rows.join("\n")}</tbody></table></div>`,
   )
 }
@@ -51,6 +69,11 @@ export function headline({ result }: Run): string {
   if (!result) return "This search is not done."
   if (result.max === null) return "No redline found."
   return `The redline is ${result.max}.`
+}
+
+function curveCaption({ result }: Run): string {
+  const levels = result && `Dotted: the baseline, ${shown(result.baseline)}. Dashed: the threshold, ${shown(result.threshold)}. `
+  return `${levels ?? ""}The band spans the prompts.`
 }
 
 function explanation({ result, settings }: Run): string {
