@@ -11,7 +11,7 @@ export {
   openFolder,
   writeFileAtomic,
 } from "./node/files.ts"
-export { writeLayerMap } from "./node/layer-map.ts"
+export { type LayerMapFacts, writeLayerMap } from "./node/layer-map.ts"
 export { loadModel } from "./node/model.ts"
 export { writeComparison, writeReport } from "./node/report.ts"
 export { type OpenStudy, openStudy, readStudy, topicFolder } from "./node/study-folder.ts"

@@ -23,7 +23,6 @@ import { vectorShow } from "./vector-show.ts"
 
 const commands: readonly Command[] = [
   find,
-  layers,
   generate,
   score,
   trace,
@@ -33,6 +32,7 @@ const commands: readonly Command[] = [
   vectorCombine,
   saeEncode,
   saeFeatures,
+  layers,
   study,
   report,
   info,

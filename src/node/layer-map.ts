@@ -4,6 +4,8 @@ import type { LayerMapFacts } from "../steering/report/heat-map-html.ts"
 import { makeFolder, writeFileAtomic } from "./files.ts"
 import { svgToPng } from "./report.ts"
 
+export type { LayerMapFacts } from "../steering/report/heat-map-html.ts"
+
 /** A phone's page without its margins, so that the figure's text is not scaled. */
 const NARROW = 328
 
