@@ -19,9 +19,9 @@ export function methodsFigure({ methods }: StudyResult, document: FigureDocument
   ]
   const rows = panels.flatMap(({ panel, of }) => methods.map((score) => ({ panel, method: score.method, ...of(score) })))
   return draw(document, "coherent picks and range given away, by method", {
-    width: 720,
+    width: 780,
     height: 60 + methods.length * CELL,
-    marginLeft: 220,
+    marginLeft: 280,
     marginRight: 20,
     marginTop: 34,
     fx: { label: null, domain: panels.map(({ panel }) => panel), padding: 0.12 },
@@ -83,7 +83,7 @@ export function topicFigures({ lines, result }: Study, document: FigureDocument)
     const svg = draw(document, `${name}: coherence and improbable tokens by coefficient`, {
       width: 260,
       height: 150,
-      marginLeft: 38,
+      marginLeft: 44,
       marginTop: 12,
       x: { label: null, ticks: 4 },
       y: { label: null, domain: [0, 1], ticks: 3, tickFormat: "%" },

@@ -29,6 +29,13 @@ ${body.join("\n")}
   )
 }
 
+/** A study with its methods in order: those first whose coherent picks outweigh what they give away. */
+export function bestFirst(study: Study): Study {
+  if (!study.result) return study
+  const worth = ({ coherent, givenAway }: MethodScore): number => coherent.value - givenAway.value
+  return { ...study, result: { ...study.result, methods: study.result.methods.toSorted((a, b) => worth(b) - worth(a)) } }
+}
+
 function headline(result: StudyResult | null): string {
   if (!result) return "This study is not done."
   const own = result.methods.find(({ method }) => method === defaultCandidate)
@@ -41,7 +48,7 @@ function resultSections(result: StudyResult, figures: StudyFigures): string[] {
   return [
     `<section><h2>Methods</h2><p>A pick is coherent when it is not above the last coherent coefficient; given away is the share of the
 usable range above it. In brackets: 95 % bootstrap intervals over the topics.</p>
-<figure class="wide">${figures.methods}<figcaption>Red: the default. Dashed: the aims, 90 % and 15 %.</figcaption></figure>
+<figure class="on-wide">${figures.methods}<figcaption>Red: the default. Dashed: the aims, 90 % and 15 %.</figcaption></figure>
 ${methodTable(result.methods)}</section>`,
     `<section><h2>The truth</h2><figure class="on-wide">${figures.truth}</figure><figure class="on-narrow">${figures.truthNarrow}</figure>
 <p class="legend">The darker a cell, the more texts make sense. Framed: the last coherent coefficient. Red dot: the default's pick. Blue
@@ -49,6 +56,7 @@ ring: that of nll +20 %.</p></section>`,
     `<section><h2>Topics</h2><p class="legend">Green: the share of texts that make sense. Blue: the share of improbable tokens. Dashed: the
 last coherent coefficient. Red: the default's pick.</p><div class="multiples">${small.join("\n")}</div></section>`,
     ...minimumSection(result),
+    ...replaySection(result),
     ...sensitivitySection(result.sensitivity),
   ]
 }
@@ -56,7 +64,8 @@ last coherent coefficient. Red: the default's pick.</p><div class="multiples">${
 function methodTable(methods: readonly MethodScore[]): string {
   const rows = methods.map(({ method, coherent, givenAway, distance, length, picks }) => {
     const above = picks.filter((pick) => !pick.coherent).map(({ topic }) => topic)
-    const cells = [interval(coherent), interval(givenAway), shown(distance.value), shown(length.value), above.join(", ")]
+    const named = above.slice(0, 4).join(", ") + (above.length > 4 ? ` and ${above.length - 4} more` : "")
+    const cells = [interval(coherent), interval(givenAway), shown(distance.value), length.value.toFixed(2), named]
     return [method === defaultCandidate ? `${method}, the default` : method, ...cells]
   })
   return tableHtml(
@@ -74,6 +83,17 @@ function minimumSection({ minimum }: StudyResult): string[] {
   return [
     `<section><h2>The minimum</h2><p>Within a step of where the texts turn to the topic on ${interval(minimum.within)} of the topics.</p>
 ${tableHtml("the minima", ["topic", "minimum", "onset", "on topic at 0", "at the minimum", "at best"], rows)}</section>`,
+  ]
+}
+
+function replaySection({ coarseThenFine }: StudyResult): string[] {
+  if (coarseThenFine.length === 0) return []
+  const rows = coarseThenFine.map(({ step, agrees, evaluated, total }) => {
+    return [`every ${step} steps`, `${Math.round(100 * agrees)} %`, `${evaluated.toFixed(1)} of ${total}`]
+  })
+  return [
+    `<section><h2>Coarse, then fine</h2><p>How often a coarse grid, then the points between, finds the full grid's crossing.</p>
+${tableHtml("the strategies", ["coarse grid", "same crossing", "coefficients run"], rows)}</section>`,
   ]
 }
 

@@ -21,7 +21,7 @@ h3{margin:0;font-size:1rem}small{font-weight:400}p{margin:.4em 0}
 i{font-style:normal;white-space:pre-wrap;print-color-adjust:exact;-webkit-print-color-adjust:exact}${shades}
 dl{display:grid;grid-template-columns:minmax(6rem,auto) minmax(0,1fr);gap:.2rem 1rem;font-size:.85rem;overflow-wrap:anywhere}
 dt{color:var(--faint)}dd{margin:0}
-.scroll{overflow-x:auto}table{border-collapse:collapse;font-size:.9rem}th,td{padding:.3rem .7rem;text-align:left;border-bottom:1px solid var(--line)}
+.scroll{overflow-x:auto;white-space:nowrap}.scroll th,.scroll td:last-child{white-space:normal;min-width:4.5rem}.scroll th[scope=row]{min-width:min(12rem,38vw)}table{border-collapse:collapse;font-size:.85rem}th,td{padding:.2rem .6rem;text-align:left;border-bottom:1px solid var(--line)}
 summary{cursor:pointer;color:var(--faint)}
 @media print{details::details-content{content-visibility:visible;block-size:auto}summary{display:none}
 .scroll{overflow:visible}table{font-size:.75rem}th,td{padding:.2rem .35rem}}`
