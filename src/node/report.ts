@@ -15,12 +15,13 @@ export async function writeReport(folder: string): Promise<string[]> {
   return study ? writeStudyReport(folder, study) : writeRunReport(folder)
 }
 
-async function writeStudyReport(folder: string, study: Study): Promise<string[]> {
-  const [figures, { studyHtml }, { document }] = await Promise.all([
+async function writeStudyReport(folder: string, kept: Study): Promise<string[]> {
+  const [figures, { bestFirst, studyHtml }, { document }] = await Promise.all([
     import("../steering/report/study-figures.ts"),
     import("../steering/report/study-html.ts"),
     drawing(),
   ])
+  const study = bestFirst(kept)
   const methods = study.result ? figures.methodsFigure(study.result, document) : ""
   const truth = figures.truthFigure(study, document)
   const truthNarrow = figures.truthFigure(study, document, 360)
