@@ -58,7 +58,7 @@ describe("find", () => {
     expect(lines[1]).toContain(
       "vector by mean from «I am talking about bridges» against «I am talking about dogs»; layers 3-4; 1 prompt; 4 tokens",
     )
-    expect(lines[3]).toMatch(/^coefficient +nll .*text after «I am talking about»$/)
+    expect(lines[3]).toMatch(/^coefficient +improbable .*text after «I am talking about»$/)
     expect(lines.slice(4, 7).map((line) => line.trim().split(" ")[0])).toEqual(["0", "0.5", "4"])
     expect(lines[5]).toMatch(/◀ redline$/)
     expect(stdout).toContain("The redline is 0.5: ")
@@ -72,6 +72,7 @@ describe("find", () => {
     expect(Object.keys(document)).toEqual(
       ["model", "adapter", "vector", "layers", "prompts", "settings", "baseline", "threshold", "crossing", "max"].concat([
         "interpolated",
+        "minimum",
         "unit",
         "stopped",
         "reason",
@@ -84,7 +85,7 @@ describe("find", () => {
       vector: { method: "mean", modelHint: "tiny-talk", layers: [3, 4], norms: { 3: expect.any(Number), 4: expect.any(Number) } },
       layers: [3, 4],
       prompts: [{ text: "Hello" }, { text: "I am", ids: [4080, 40, 325] }, { text: "Hello, everyone." }],
-      settings: { coefficients: [0.5, 4], tokens: 4, repetitionPenalty: 1.1, threshold: 0.2, metric: "nll" },
+      settings: { coefficients: [0.5, 4], tokens: 4, repetitionPenalty: 1.1, threshold: 0.025, metric: "improbable" },
       crossing: 4,
       max: 0.5,
       stopped: false,
@@ -92,16 +93,18 @@ describe("find", () => {
     const curve = document["curve"] as {
       coefficient: number
       metric: number
+      metrics: Record<string, number>
       completions: { ids: number[]; logprobs: number[] }[]
     }[]
     expect(curve.map(({ coefficient }) => coefficient)).toEqual([0, 0.5, 4])
     expect(curve[0]?.metric).toBe(document["baseline"])
-    for (const { metric, completions } of curve) {
+    for (const { metric, metrics, completions } of curve) {
       const means = completions.map(({ ids, logprobs }) => {
         expect(logprobs).toHaveLength(ids.length)
         return -logprobs.reduce((a, b) => a + b, 0) / ids.length
       })
-      expect(metric).toBeCloseTo(means.reduce((a, b) => a + b, 0) / 3, 6)
+      expect(metrics["nll"]).toBeCloseTo(means.reduce((a, b) => a + b, 0) / 3, 6)
+      expect(metric).toBe(metrics["improbable"])
     }
     const seconds = document["seconds"] as Record<string, number>
     expect(Object.keys(seconds)).toEqual(["load", "train", "search", "total"])

@@ -2,6 +2,8 @@ import { readFile } from "node:fs/promises"
 import { beforeAll, describe, expect, test } from "vitest"
 import type { Model } from "../../src/engine/model.ts"
 import { findRedline, type FoundRedline } from "../../src/steering/find.ts"
+import { defaultThreshold, findCrossing } from "../../src/steering/crossing.ts"
+import { DEFAULT_METRIC, metrics } from "../../src/steering/metrics.ts"
 import { type Pair, parsePairs } from "../../src/steering/pairs.ts"
 import { trainVector } from "../../src/steering/train.ts"
 import type { SteeringVector } from "../../src/steering/vector.ts"
@@ -25,7 +27,7 @@ describe.each(topics)("%s", (topic, fixture) => {
   beforeAll(async () => {
     const vector = await trainVector(model, await pairsOf(topic), { layers: demo.layers })
     vectors.set(topic, vector)
-    found.set(topic, await findRedline(model, vector, { prompts: demo.prompts, coefficients }))
+    found.set(topic, await findRedline(model, vector, { prompts: demo.prompts, coefficients, metric: "nll" }))
   })
 
   test("the vector's norms are the reference's", async () => {
@@ -62,6 +64,17 @@ test("the bridge vector's redline is 0.7, and its text turns to the bridge befor
       .join("\n")
   expect(textAt(0)).not.toMatch(/bridge/)
   expect(textAt(0.6).match(/bridge/g)!.length).toBeGreaterThan(6)
+})
+
+test("the metric watched by default finds the bridge's redline too", async () => {
+  const { curve } = found.get("bridge")!
+  const points = curve.map(({ coefficient, metrics: { improbable } }) => ({ coefficient, value: improbable }))
+  expect(
+    findCrossing(points, points[0]!.value, defaultThreshold(metrics[DEFAULT_METRIC]), metrics[DEFAULT_METRIC]),
+  ).toMatchObject({
+    max: 0.7,
+    crossing: 0.8,
+  })
 })
 
 test("one coefficient at a time gives the same texts and metrics as one batch", async () => {
