@@ -136,8 +136,16 @@ test("sensitivity changes one setting at a time, the models too", async () => {
   const document = await cli.json(...small, "--sensitivity", "--prompt-kinds", "kinds.json", "--out", "varied")
   const rows = (document as unknown as StudyDocument).sensitivity.map(({ setting, value }) => `${setting} ${value}`)
   expect(rows).toEqual([
-    ...["tokens 4", "tokens 8", "tokens 12", "tokens 16", "tokens 64"],
-    ...["repetition penalty 1", "repetition penalty 1.2", "repetition penalty 1.3", "temperature 0.5", "temperature 1"],
+    "tokens 4",
+    "tokens 8",
+    "tokens 12",
+    "tokens 16",
+    "tokens 64",
+    "repetition penalty 1",
+    "repetition penalty 1.2",
+    "repetition penalty 1.3",
+    "temperature 0.5",
+    "temperature 1",
     "prompts plain",
     "writer, evaluator tiny-talk, tiny-talk-instruct",
     "writer, evaluator tiny-talk-instruct, tiny-talk-instruct",

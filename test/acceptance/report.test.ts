@@ -6,13 +6,21 @@ import { type Browser, chromium, type Page } from "playwright-core"
 import { afterAll, beforeAll, expect, test } from "vitest"
 import { writeComparison, writeReport } from "../../src/node/report.ts"
 import { openRun } from "../../src/node/run-folder.ts"
+import { openStudy } from "../../src/node/study-folder.ts"
+import { defaultCandidate } from "../../src/steering/study-run.ts"
 import { chromiumPath } from "../helpers/chromium.ts"
 import { foundRun, identity } from "../helpers/runs.ts"
+import { resultOfStudy, studiedTopic, studyIdentity } from "../helpers/studies.ts"
 
 const scratch = mkdtempSync(join(tmpdir(), "redline-report-"))
 const shots = join(import.meta.dirname, "../../.cache/report")
 const found = foundRun()
 const folders = ["one", "two"].map((name) => join(scratch, name))
+/** The first topic's pick is a step above the last coherent coefficient, the second's is that. */
+const studied = [
+  studiedTopic("<b>bridge</b>", [1, 1, 1, 0.5, 0, 0], [1, 1, 1, 1, 4, 5], [1, 1, 1, 1, 4, 5]),
+  studiedTopic("pirate", [1, 1, 1, 0.8, 0, 0], [1, 1, 1, 1, 4, 5], [1, 1, 1, 1, 4, 5]),
+]
 let browser: Browser
 
 beforeAll(async () => {
@@ -24,6 +32,12 @@ beforeAll(async () => {
     await writeReport(folder)
   }
   await writeComparison(folders, join(scratch, "both"))
+  const study = await openStudy(join(scratch, "study"), studyIdentity, { topics: {}, truth: { labels: "labels.json" } })
+  for (const topic of studied) await study.add(topic)
+  await study.finish(
+    resultOfStudy(studied, [{ setting: "tokens", value: "8", methods: resultOfStudy(studied).methods, againstReference: null }]),
+  )
+  await writeReport(join(scratch, "study"))
   browser = await chromium.launch({ executablePath: chromiumPath(), args: ["--no-sandbox"] })
 })
 
@@ -79,6 +93,8 @@ test.each([
   ["one/report.html", 360, "dark"],
   ["both/comparison.html", 1000, "light"],
   ["both/comparison.html", 360, "dark"],
+  ["study/report.html", 1000, "light"],
+  ["study/report.html", 360, "dark"],
 ] as const)(
   "%s at %i px, %s, loads nothing else, does not overflow and has the scheme's colours",
   async (file, width, scheme) => {
@@ -137,4 +153,26 @@ test("the figures are PNG too, with a picture in them", () => {
     expect(png.subarray(1, 4).toString()).toBe("PNG")
     expect(png.byteLength).toBeGreaterThan(10_000)
   }
+})
+
+test("a study's report says how the default does, and frames the last coherent cell of every topic", async () => {
+  const { page } = await visit("study/report.html", 1000, "light")
+  expect(await page.locator("h1").textContent()).toBe(`${defaultCandidate} picks 50 % coherent and gives 0 % of the range away.`)
+  expect(await page.locator("h2").allTextContents()).toEqual([
+    "Methods",
+    "The truth",
+    "Topics",
+    "The minimum",
+    "Coarse, then fine",
+    "Sensitivity",
+    "Settings",
+    "Model, truth, environment",
+  ])
+  const cells = page.locator('.on-wide svg [aria-label="cell"]')
+  expect(await cells.first().locator("rect").count()).toBe(12)
+  expect(await cells.nth(1).locator("rect").count()).toBe(2)
+  expect(await page.locator("figcaption b").first().textContent()).toBe("<b>bridge</b>")
+  const first = page.locator("tbody tr", { hasText: "the default" })
+  expect(await first.locator("td").allTextContents()).toEqual(["50 % (0-100)", "0 % (0-0)", "0.5", "0.02", "<b>bridge</b>"])
+  await page.close()
 })
