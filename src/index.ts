@@ -82,7 +82,7 @@ export {
   type Metrics,
   parseMetricName,
 } from "./steering/metrics.ts"
-export { type JudgedMinimum, minimumCoefficient, type MinimumScore, scoreMinimum } from "./steering/minimum.ts"
+export { type JudgedMinimum, minimumCoefficient, type MinimumScore, scoreMinimum, TAKEN_HOLD } from "./steering/minimum.ts"
 export { type Pair, parsePairs } from "./steering/pairs.ts"
 export {
   type LayerQuality,

@@ -1,4 +1,4 @@
-import { type CurvePoint, type FoundRedline, metrics } from "../index.ts"
+import { type CurvePoint, type FoundRedline, metrics, TAKEN_HOLD } from "../index.ts"
 import { bar, counted, cut, oneLine, short, table } from "./text.ts"
 
 const BAR = 24
@@ -35,7 +35,7 @@ export function curveTable(found: FoundRedline, width: number): TableLine[] {
 
 /** What the curve says, in sentences. */
 export function conclusion(found: FoundRedline): string[] {
-  const { baseline, threshold, crossing, max, interpolated, unit, reason, settings, stopped, prompts } = found
+  const { baseline, threshold, crossing, max, minimum, interpolated, unit, reason, settings, stopped, prompts } = found
   const averaged = prompts.length > 1 ? `, mean over ${counted(prompts.length, "prompt")}` : ""
   const metric = `${settings.metric} (${metrics[settings.metric].describe}${averaged})`
   const { absolute, direction } = metrics[settings.metric]
@@ -56,6 +56,7 @@ export function conclusion(found: FoundRedline): string[] {
     `The redline is ${max}: up to there the unsteered model finds the text about as probable as its own.`,
     `${crosses}${between}.`,
     `At ${max} the vector is ${length} times as long as the mean residual it is added to.`,
+    ...(minimum === null ? [] : [`The vector takes effect from ${minimum}, where kl-p95 reaches ${TAKEN_HOLD} nat.`]),
   ]
 }
 

@@ -3,7 +3,7 @@ import { mean, median } from "./numbers.ts"
 import { bootstrap, type Estimate } from "./study.ts"
 
 /** The divergence at which a vector has taken hold, in nats: chosen on the embedded model's topics, see docs/study.md. */
-const TAKEN_HOLD = 0.1
+export const TAKEN_HOLD = 0.1
 
 /**
  * The smallest coefficient at which the vector has taken hold: the first positive one where the 95th percentile over tokens

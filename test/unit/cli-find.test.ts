@@ -65,12 +65,13 @@ test("a metric that is not finite fills its bar and leaves the others their scal
 test.each([
   [
     "it crosses",
-    found([2, 1.5, 4.8]),
+    found([2, 1.5, 4.8], { minimum: 0.5 }),
     [
       "The redline is 0.5: up to there the unsteered model finds the text about as probable as its own.",
       "At 1 nll (mean negative log-prob of the chosen tokens, mean over 2 prompts) crosses its threshold 2.400, 20 % above the " +
         "baseline 2.000 at coefficient 0; interpolated between the two: 0.6364.",
       "At 0.5 the vector is 0.25 times as long as the mean residual it is added to.",
+      "The vector takes effect from 0.5, where kl-p95 reaches 0.1 nat.",
     ],
   ],
   [
