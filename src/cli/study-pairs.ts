@@ -1,3 +1,4 @@
+import { stat } from "node:fs/promises"
 import { join } from "node:path"
 import {
   type EncodedPrompt,
@@ -69,10 +70,11 @@ export async function studyPairs(context: Context, request: StudyRequest): Promi
   return { model: described, adapter, settings, studied, sensitivity: rows, ...(open && { open }) }
 }
 
-/** Writes labels.json, to be filled in, into a study's folder that has none. */
+/** Writes labels.json, to be filled in, into a study's folder; one that is there stays as it is. */
 export async function writeLabelsTemplate(folder: string, { topics, coefficients }: StudyRequest): Promise<string> {
   const file = join(folder, "labels.json")
-  await writeFileAtomic(file, Labels.template(new Map(topics.map(({ name }) => [name, coefficients]))))
+  const there = await stat(file).catch(() => undefined)
+  if (!there) await writeFileAtomic(file, Labels.template(new Map(topics.map(({ name }) => [name, coefficients]))))
   return file
 }
 

@@ -3,14 +3,18 @@ import { join } from "node:path"
 import { afterAll, beforeAll, describe, expect, test } from "vitest"
 import { CommandLine } from "../helpers/cli.ts"
 import { modelWith } from "../helpers/cli-files.ts"
+import { tinyTalkFolder } from "../helpers/fixtures.ts"
 
-let cli: CommandLine
-beforeAll(() => {
-  cli = new CommandLine()
-})
+const cli = new CommandLine()
 afterAll(() => cli.remove())
 
-const pairs = (topic: string): string => join(CommandLine.root, `models/tiny-talk/pairs/${topic}.jsonl`)
+/** A file of a topic's first pairs, in the scratch folder. */
+function pairs(topic: string): string {
+  const lines = readFileSync(`${tinyTalkFolder}/pairs/${topic}.jsonl`, "utf8").split("\n")
+  writeFileSync(cli.at(`${topic}.jsonl`), lines.slice(0, 8).join("\n"))
+  return `${topic}.jsonl`
+}
+
 const STUDY = [
   "study",
   pairs("bridge"),
@@ -125,9 +129,18 @@ test("a study of a model without a grammar keeps the texts, and asks for labels"
   expect(stdout).toMatch(/Fill in unlabelled\/labels\.json/)
   const template = readFileSync(cli.at("unlabelled/labels.json"), "utf8")
   expect(JSON.parse(template)).toEqual({ bridge: { "0": null, "0.4": null, "0.8": null, "1.2": null } })
-  writeFileSync(cli.at("filled.json"), template.replace('"0":null', '"0":1').replace('"0.4":null', '"0.4":0'))
-  const document = (await cli.json(...study, "--out", "unlabelled", "--labels", "filled.json")) as unknown as StudyDocument
+  writeFileSync(cli.at("unlabelled/labels.json"), template.replace('"0":null', '"0":1').replace('"0.4":null', '"0.4":0'))
+  const document = (await cli.json(
+    ...study,
+    "--out",
+    "unlabelled",
+    "--labels",
+    "unlabelled/labels.json",
+  )) as unknown as StudyDocument
   expect(document.topics[0]).toMatchObject({ name: "bridge", last: 0 })
+  const filled = readFileSync(cli.at("unlabelled/labels.json"), "utf8")
+  expect((await cli.run(...study, "--out", "unlabelled")).code).toBe(0)
+  expect(readFileSync(cli.at("unlabelled/labels.json"), "utf8")).toBe(filled)
 })
 
 test("sensitivity changes one setting at a time, the models too", async () => {
