@@ -13,15 +13,17 @@ import type { OpenRun } from "../node.ts"
 import type { Command, Context } from "./command.ts"
 import { assertFolderWritable } from "./files.ts"
 import { allTexts, conclusion, curveTable, settingsLine } from "./find-report.ts"
+import { readGeneration, searchGenerationOptions } from "./generation.ts"
 import { checkLayers, layersOption, middleThird } from "./layers.ts"
 import { metricOption, metricOptions, metricsNote } from "./metric.ts"
-import { count, notNegative, type Options, positive, wholeNumber } from "./options.ts"
+import { type Options, positive } from "./options.ts"
 import { checkPairs, type PairsSource } from "./pairs.ts"
 import { asPrompts, chatOption } from "./prompts.ts"
 import { finishSearch, openSearch, runFacts, type Search } from "./run-record.ts"
 import { adapterName, describeModel, loadBeside, modelName, modelPath, openSession, type Session } from "./session.ts"
 import { ranges, wrap } from "./text.ts"
 import { readVectorSource, sourceOptions, trainedOn, type VectorSource, withDemo } from "./vector-source.ts"
+import { Stopwatch } from "./stopwatch.ts"
 import { checkVector, describeVector, noteVectors } from "./vectors.ts"
 
 export const find: Command = {
@@ -29,26 +31,23 @@ export const find: Command = {
   summary: "find the largest coefficient of a steering vector at which the model still makes sense",
   options: {
     ...sourceOptions,
-    "layers": {
+    layers: {
       value: "LAYERS",
       help: "0-based layers such as 2-5,7; the vector's own, or the model's middle third to train at",
     },
-    "prompt": { value: "TEXT", help: "what the model continues; again for more" },
-    "prompts": { value: "FILE", help: "more prompts, one a line, beside those of --prompt" },
+    prompt: { value: "TEXT", help: "what the model continues; again for more" },
+    prompts: { value: "FILE", help: "more prompts, one a line, beside those of --prompt" },
     ...chatOption,
-    "coefficients": { value: "LIST", help: "start:end:step (0:8:0.25), 0,1,2.5 or auto, which is the default" },
-    "tokens": { value: "N", help: "new tokens of a completion; 32 unless told" },
-    "repetition-penalty": { value: "NUMBER", help: "while generating; 1.1 unless told, 1 is none" },
-    "temperature": { value: "NUMBER", help: "above 0 the texts are drawn, and the curve is noisy; 0 unless told" },
-    "seed": { value: "N", help: "of the drawing; 0 unless told" },
-    "evaluator": { value: "DIR", help: "another model of the same tokens, whose log-probs judge the texts" },
+    coefficients: { value: "LIST", help: "start:end:step (0:8:0.25), 0,1,2.5 or auto, which is the default" },
+    ...searchGenerationOptions,
+    evaluator: { value: "DIR", help: "another model of the same tokens, whose log-probs judge the texts" },
     ...metricOptions,
-    "out": {
+    out: {
       value: "DIR",
       help: "keep the run there: run.json, curve.jsonl, the vector, figures, report.html; a stopped one goes on",
     },
-    "texts": { help: "also print every prompt's text at the redline" },
-    "demo": {
+    texts: { help: "also print every prompt's text at the redline" },
+    demo: {
       help: "the embedded model's bridge pairs, its prompts, layers 3-4, coefficients 0:1.8:0.1, where not given otherwise",
     },
   },
@@ -86,7 +85,7 @@ async function run(context: Context): Promise<void> {
   })
   const request = await readRequest(options)
   const { terminal, signal } = context
-  const started = performance.now()
+  const watch = new Stopwatch()
   using session = await openSession({ ...context, options }, (config) => {
     if (request.vector) checkVector(request.vector, config)
     else checkLayers(layersOption(options) ?? [], config)
@@ -100,10 +99,10 @@ async function run(context: Context): Promise<void> {
   session.announce()
   if (request.vector) noteVectors([request.vector], model, terminal)
 
-  const loaded = performance.now()
+  watch.lap("load")
   const layers = layersOption(options) ?? middleThird(model.config.layers)
   const vector = request.vector?.vector ?? (await trainedOn(model, request.source as PairsSource, layers, context))
-  const vectorKnown = performance.now()
+  watch.lap("train")
   const { out, settings } = request
   using record = await recordOf(request, session, evaluator, { vector, prompts, settings }, context)
   terminal.progress("searching")
@@ -118,22 +117,13 @@ async function run(context: Context): Promise<void> {
       terminal.progress(`searching ${done} of ${total} coefficients, ${percent} % generated`)
     },
   })
-  const ended = performance.now()
-  const seconds = {
-    load: session.seconds,
-    train: (vectorKnown - loaded) / 1000,
-    search: (ended - vectorKnown) / 1000,
-    total: (ended - started) / 1000,
-  }
+  watch.lap("search")
+  const { seconds } = watch
 
   const document = documentOf(found, vector, session, options, seconds)
   if (terminal.json) terminal.document(document)
   else printFound(found, vector, session, { ...context, options })
-  terminal.note(
-    `took ${Object.entries(seconds)
-      .map(([name, s]) => `${s.toFixed(1)} s ${name}`)
-      .join(", ")}`,
-  )
+  terminal.note(watch.describe())
   if (out !== undefined && record) await finishSearch(out, record, found, vector, seconds)
 }
 
@@ -157,10 +147,7 @@ async function readRequest(options: Options): Promise<Request> {
   const metric = metricOption(options)
   const settings = {
     coefficients: parseCoefficients(options.text("coefficients") ?? "auto", "--coefficients"),
-    tokens: options.number("tokens", count) ?? 32,
-    repetitionPenalty: options.number("repetition-penalty", positive) ?? 1.1,
-    temperature: options.number("temperature", notNegative) ?? 0,
-    seed: options.number("seed", wholeNumber) ?? 0,
+    ...readGeneration(options),
     threshold: options.number("threshold", positive) ?? defaultThreshold(metrics[metric]),
     metric,
   }

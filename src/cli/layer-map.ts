@@ -25,6 +25,7 @@ import { asPrompts, chatOption } from "./prompts.ts"
 import { versions } from "./run-record.ts"
 import { adapterName, describeFolder, modelName, modelPath, openSession, type Session } from "./session.ts"
 import { ranges, toJson } from "./text.ts"
+import { Stopwatch } from "./stopwatch.ts"
 import { readVectorSource, sourceOptions, trainedOn, type VectorSource, withDemo } from "./vector-source.ts"
 import { checkVector, describeVector, noteVectors } from "./vectors.ts"
 
@@ -83,7 +84,7 @@ async function run(context: Context): Promise<void> {
   const options = withDemo(context.options)
   const request = await readRequest(options)
   const { terminal, signal } = context
-  const started = performance.now()
+  const watch = new Stopwatch()
   using session = await openSession({ ...context, options }, (config) => {
     if (request.vector) checkVector(request.vector, config)
     else checkLayers(request.sets?.flat() ?? [], config, "--sets")
@@ -94,11 +95,11 @@ async function run(context: Context): Promise<void> {
   session.announce()
   if (request.vector) noteVectors([request.vector], model, terminal)
 
-  const loaded = performance.now()
+  watch.lap("load")
   const sets = request.sets ?? layerSets(request.vector?.vector.layers ?? [...Array(model.config.layers).keys()])
   const at = [...new Set(sets.flat())]
   const vector = request.vector?.vector ?? (await trainedOn(model, request.source as PairsSource, at, context))
-  const vectorKnown = performance.now()
+  watch.lap("train")
   const map = await mapLayers(model, vector, {
     ...request.settings,
     sets,
@@ -109,18 +110,11 @@ async function run(context: Context): Promise<void> {
       terminal.progress(`layers ${ranges(steered)}, set ${done + 1} of ${total}, ${Math.round(100 * part)} % of it generated`)
     },
   })
-  const ended = performance.now()
-  const seconds = {
-    load: session.seconds,
-    train: (vectorKnown - loaded) / 1000,
-    search: (ended - vectorKnown) / 1000,
-    total: (ended - started) / 1000,
-  }
-  const document = documentOf(map, vector, session, options, seconds)
+  watch.lap("search")
+  const document = documentOf(map, vector, session, options, watch.seconds)
   if (terminal.json) terminal.document(document)
   else printMap(map, vector, session, { ...context, options })
-  const times = Object.entries(seconds).map(([name, s]) => `${s.toFixed(1)} s ${name}`)
-  terminal.note(`took ${times.join(", ")}`)
+  terminal.note(watch.describe())
   if (request.out !== undefined) await writeMap(request.out, map, vector, session, options, document)
 }
 

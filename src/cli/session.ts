@@ -10,8 +10,6 @@ import { bytes } from "./text.ts"
 export interface Session extends Disposable {
   readonly device: Device
   readonly model: Model
-  /** Seconds that opening and loading took. */
-  readonly seconds: number
   /** Notes what is odd about the adapter and the model. Call it once the input is known to be good: an error is one line. */
   announce(): void
 }
@@ -24,7 +22,6 @@ export async function openSession(
   { options, terminal, signal }: Context,
   check: (config: LlamaConfig) => void | Promise<void>,
 ): Promise<Session> {
-  const started = performance.now()
   await using folder = await openFolder(modelPath(options))
   const checkpoint = await openCheckpoint(folder)
   await check(checkpoint.config)
@@ -38,7 +35,6 @@ export async function openSession(
     return {
       device,
       model,
-      seconds: (performance.now() - started) / 1000,
       announce() {
         noteSoftware(device, terminal)
         for (const warning of model.warnings) terminal.note(`note: ${warning}`)

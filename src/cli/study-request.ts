@@ -13,7 +13,8 @@ import {
 import { embeddedInstructModel, embeddedModel, sha256 } from "../node.ts"
 import { assertFolderWritable, linesOf, readText } from "./files.ts"
 import { layersOption } from "./layers.ts"
-import { count, notNegative, type Options, type OptionTable, positive, wholeNumber } from "./options.ts"
+import { type GenerationSettings, readGeneration, searchGenerationOptions } from "./generation.ts"
+import type { Options, OptionTable } from "./options.ts"
 import { type PairsSource, readPairsFile } from "./pairs.ts"
 import { chatOption, readPrompts } from "./prompts.ts"
 import { modelPath } from "./session.ts"
@@ -25,10 +26,7 @@ export const searchOptions: OptionTable = {
   "prompts": { value: "FILE", help: "prompts, one a line; those of the embedded model unless told" },
   ...chatOption,
   "coefficients": { value: "LIST", help: "the grid, from 0 on; 0:1.8:0.1 unless told" },
-  "tokens": { value: "N", help: "new tokens of a completion; 32 unless told" },
-  "repetition-penalty": { value: "NUMBER", help: "Hugging Face's; 1.1 unless told" },
-  "temperature": { value: "NUMBER", help: "above 0 the texts are drawn; 0 unless told" },
-  "seed": { value: "N", help: "of the drawing; 0 unless told" },
+  ...searchGenerationOptions,
   "evaluator": { value: "DIR", help: "another model of the same tokens, whose log-probs judge the texts" },
   "sensitivity": {
     help: "also with other numbers of tokens, temperatures, penalties, kinds of prompt and models: some 25 times the work",
@@ -51,15 +49,11 @@ export interface TopicSource extends PairsSource {
 }
 
 /** A study as the command line asks for it. */
-export interface StudyRequest {
+export interface StudyRequest extends GenerationSettings {
   readonly topics: readonly TopicSource[]
   readonly layers: readonly number[]
   readonly prompts: readonly string[]
   readonly coefficients: readonly number[]
-  readonly tokens: number
-  readonly repetitionPenalty: number
-  readonly temperature: number
-  readonly seed: number
   readonly evaluator: string | undefined
   /** The prompts of each kind, where sensitivity is asked for. */
   readonly kinds: ReadonlyMap<string, readonly string[]> | undefined
@@ -97,10 +91,7 @@ export async function readStudyRequest(options: Options): Promise<StudyRequest> 
     layers: layersOption(options) ?? [3, 4],
     prompts: given.length > 0 ? given : linesOf(await readText(join(embeddedModel, "prompts.txt"))),
     coefficients,
-    tokens: options.number("tokens", count) ?? 32,
-    repetitionPenalty: options.number("repetition-penalty", positive) ?? 1.1,
-    temperature: options.number("temperature", notNegative) ?? 0,
-    seed: options.number("seed", wholeNumber) ?? 0,
+    ...readGeneration(options),
     evaluator: options.text("evaluator"),
     kinds: await readPromptKinds(options),
     truth,
