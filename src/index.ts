@@ -102,6 +102,7 @@ export {
   type SensitivityOptions,
   type StudiedVariation,
   studyVariations,
+  telling,
   type Variation,
 } from "./steering/sensitivity.ts"
 export {

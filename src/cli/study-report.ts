@@ -6,6 +6,7 @@ import {
   type ReplayScore,
   type Sensitivity,
   type StudyResult,
+  telling,
 } from "../index.ts"
 import { table } from "./text.ts"
 
@@ -55,11 +56,14 @@ function sensitivityTable(rows: readonly Sensitivity[]): string[] {
   const names = rows[0]?.methods.map(({ method }) => method) ?? []
   const cell = ({ coherent, givenAway }: MethodScore): string => `${percent(coherent)} / ${percent(givenAway)}`
   return [
-    "coherent picks / range given away, by the truth of the texts that each setting gave",
+    "coherent picks / range given away, by the truth of the texts that each setting gave; * by that of the reference",
     ...table(
       [
         ["setting", "", ...names.map((name) => name.replace("alert ", ""))],
-        ...rows.map(({ setting, value, methods }) => [setting, value, ...methods.map(cell)]),
+        ...rows.map((row) => {
+          const { methods, byReference } = telling(row)
+          return [row.setting, `${row.value}${byReference ? " *" : ""}`, ...methods.map(cell)]
+        }),
       ],
       ["left", "left", ...names.map(() => "right" as const)],
     ),

@@ -2,6 +2,7 @@ import { z } from "zod"
 import { checkShape, parseJson } from "../engine/json.ts"
 import type { Model } from "../engine/model.ts"
 import type { Metrics } from "./metrics.ts"
+import { mean } from "./numbers.ts"
 import {
   type Candidate,
   candidates,
@@ -37,6 +38,16 @@ export interface Sensitivity {
   readonly methods: readonly MethodScore[]
   /** Against the truth of the reference; null where another model wrote. */
   readonly againstReference: readonly MethodScore[] | null
+}
+
+/**
+ * The scores to go by: those by the truth of a setting's own texts, or by the reference's where on half or more of the topics
+ * not even the unsteered texts make sense, as when they are too short to hold a sentence.
+ */
+export function telling({ methods, againstReference }: Sensitivity): { methods: readonly MethodScore[]; byReference: boolean } {
+  const lost = (methods[0]?.picks ?? []).map(({ last }): number => (last === 0 ? 1 : 0))
+  const byReference = againstReference !== null && lost.length > 0 && mean(lost) >= 0.5
+  return { methods: byReference ? againstReference : methods, byReference }
 }
 
 /** What sensitivity is shown for: ALERT on nll at 10 to 50 %, on the improbable share, and iso-KL. */

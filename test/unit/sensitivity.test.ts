@@ -1,5 +1,5 @@
 import { expect, test } from "vitest"
-import { parsePromptKinds, sensitivity, type Variation } from "../../src/steering/sensitivity.ts"
+import { parsePromptKinds, sensitivity, telling, type Variation } from "../../src/steering/sensitivity.ts"
 import { studiedTopic } from "../helpers/studies.ts"
 
 const nllAt20 = { name: "nll", method: "alert", options: { metric: "nll", fraction: 0.2 } } as const
@@ -35,6 +35,15 @@ test("variations of the same setting and value count as one, in the order of the
   )
   expect(rows.map(({ value }) => value)).toEqual(["0.5", "1", "1 of 2"])
   expect(rows[0]!.methods[0]).toMatchObject({ picks: [{ coherent: true }, { coherent: false }], coherent: { value: 0.5 } })
+})
+
+test("where half of the topics make no sense without steering, the reference's truth tells", () => {
+  const short = studiedTopic("bridge", [0.5, 1, 1, 1, 1], [1, 1, 3, 3, 3], [1, 1, 3, 3, 3])
+  const rows = sensitivity([reference], [{ variation: variation("4"), studied: [short] }], [nllAt20])
+  expect(telling(rows[0]!)).toEqual({ methods: rows[0]!.againstReference, byReference: true })
+  expect(telling(rows[0]!).methods[0]).toMatchObject({ picks: [{ pick: 0.1, last: 0.2, coherent: true }] })
+  expect(telling(rows[1]!)).toEqual({ methods: rows[1]!.methods, byReference: false })
+  expect(telling({ ...rows[0]!, againstReference: null }).byReference).toBe(false)
 })
 
 test("another model's texts have no reference", () => {

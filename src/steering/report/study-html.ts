@@ -1,4 +1,4 @@
-import type { Sensitivity } from "../sensitivity.ts"
+import { type Sensitivity, telling } from "../sensitivity.ts"
 import type { Estimate, MethodScore } from "../study.ts"
 import type { Study, StudyResult } from "../study-record.ts"
 import { defaultCandidate } from "../study-run.ts"
@@ -101,9 +101,13 @@ function sensitivitySection(rows: readonly Sensitivity[]): string[] {
   const names = rows[0]?.methods.map(({ method }) => method)
   if (!names) return []
   const cells = ({ coherent, givenAway }: MethodScore): string => `${percent(coherent)} / ${percent(givenAway)}`
-  const lines = rows.map(({ setting, value, methods }) => [`${setting} ${value}`, ...methods.map(cells)])
+  const lines = rows.map((row) => {
+    const { methods, byReference } = telling(row)
+    return [`${row.setting} ${row.value}${byReference ? " *" : ""}`, ...methods.map(cells)]
+  })
   return [
-    `<section><h2>Sensitivity</h2><p>Coherent picks / range given away with one setting changed, by the truth of the texts that it gave.</p>
+    `<section><h2>Sensitivity</h2><p>Coherent picks / range given away with one setting changed, by the truth of the texts that it gave;
+* by that of the reference, where these make no sense without steering either.</p>
 ${tableHtml("the settings", ["setting", ...names.map((name) => name.replace("alert ", ""))], lines)}</section>`,
   ]
 }
