@@ -45,7 +45,7 @@ describe("redline find --chat", () => {
     const curve = document["curve"] as { completions: { text: string }[] }[]
     expect(curve[0]?.completions[0]?.text).toMatch(/^Let me/)
     const { prompts } = JSON.parse(readFileSync(cli.at("run/run.json"), "utf8")) as Record<string, unknown>
-    expect(prompts).toEqual([{ text: QUESTION, ids: CHAT }])
+    expect(prompts).toEqual([{ text: QUESTION, ids: CHAT, chat: true }])
     // The same text without the template is another search.
     const plain = QUICK.filter((option) => option !== "--chat")
     const { code, errors } = await cli.run("find", ...plain, "--prompt", QUESTION, "--out", "run")
