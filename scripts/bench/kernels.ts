@@ -93,8 +93,13 @@ function rowOf(
 /** Kernels that a table shows at most. */
 const SHOWN = 12
 
-/** The table of {@link Kernels}; what takes less than 1 %, or comes after the first twelve, is added up in one line. */
-export function kernelLines({ rows, seconds }: Kernels): string[] {
+/**
+ * The table of {@link Kernels} under a title; what takes less than 1 %, or comes after the first twelve, is added up in one line.
+ * @param wall Seconds that the same work takes without the profiler: what the kernels leave of it, the host and gaps take.
+ */
+export function kernelLines(title: string, kernels: Kernels | undefined, wall: number): string[] {
+  if (!kernels) return [`${title}: not timed, the adapter has no timestamp-query`]
+  const { rows, seconds } = kernels
   const shown = rows.filter(({ share }, i) => share >= 0.01 && i < SHOWN)
   const rest = rows.filter((row) => !shown.includes(row))
   const head = ["kernel", "times", "ms", "share", "GB/s", "GFLOP/s", "of ceiling"]
@@ -114,5 +119,6 @@ export function kernelLines({ rows, seconds }: Kernels): string[] {
     const share = seconds > 0 ? restSeconds / seconds : 0
     body.push([`${rest.length} others`, `${restTimes}`, digits(restSeconds * 1000), percent(share), "", "", ""])
   }
-  return columns([head, ...body])
+  const sum = `${digits(seconds * 1000)} ms of the GPU when timed one by one, ${digits(wall * 1000)} ms as a whole`
+  return [`${title}: ${sum}`, ...columns([head, ...body])]
 }

@@ -1,6 +1,8 @@
-import { random } from "./random.ts"
+import { notNegative, type Options } from "../../src/cli/options.ts"
 import { openCheckpoint, type Checkpoint, Model, RedlineError, type Steering } from "../../src/index.ts"
 import { type DiskFolder, embeddedModel, openFolder } from "../../src/node.ts"
+import type { ScriptOptions } from "../program.ts"
+import { random } from "./random.ts"
 import type { BenchContext } from "./report.ts"
 
 /** A model to be measured, and its files. */
@@ -58,8 +60,11 @@ export function randomSteering(model: Model, coefficients: readonly number[]): S
   return [{ vector: { directions: new Map([[Math.floor(model.config.layers / 2), direction]]) }, coefficient: coefficients }]
 }
 
-/** Log-probs of the same tokens may differ by this much, in nats, between passes that add in another order or precision. */
-const TOLERANCE = 0.05
+/** By how much log-probs of the same tokens may differ, in nats, between passes that add in another order or precision. */
+export const TOLERANCE: ScriptOptions = { tolerance: "0.05" }
+
+/** The value after `--tolerance`. */
+export const toleranceOf = (options: Options): number => options.number("tolerance", notNegative) as number
 
 /**
  * Sets the log-probs that the model gave its tokens as it generated them beside those of one pass over the whole text.
@@ -70,6 +75,7 @@ export async function decodedAgainstScored(
   model: Model,
   prompts: readonly (readonly number[])[],
   tokens: number,
+  tolerance: number,
   options: { readonly steering?: readonly Steering[]; readonly expected?: readonly (readonly number[])[] } = {},
 ): Promise<number> {
   const { steering = [], expected } = options
@@ -91,6 +97,8 @@ export async function decodedAgainstScored(
     }
   }
   if (checked !== prompts.length * tokens) throw new RedlineError(`${checked} log-probs came back: nothing is timed`)
-  if (worst <= TOLERANCE) return worst
-  throw new RedlineError(`log-probs while decoding and in one pass differ by ${worst} nats: nothing is timed`)
+  if (worst <= tolerance) return worst
+  throw new RedlineError(
+    `log-probs while decoding and in one pass differ by ${worst} nats, not by ${tolerance} at most: nothing is timed`,
+  )
 }

@@ -3,7 +3,15 @@ import { type Model, RedlineError } from "../../src/index.ts"
 import { parseCounts } from "../program.ts"
 import { type Ceilings, ceilingsFor, ceilingsLine } from "./ceilings.ts"
 import { kernelLines, type Kernels, kernelsOf, profiled } from "./kernels.ts"
-import { type BenchModel, decodedAgainstScored, loadBenchModel, modelFacts, randomPrompts } from "./model.ts"
+import {
+  type BenchModel,
+  decodedAgainstScored,
+  loadBenchModel,
+  modelFacts,
+  randomPrompts,
+  TOLERANCE,
+  toleranceOf,
+} from "./model.ts"
 import { columns, digits, median, percent, withPrefix } from "./numbers.ts"
 import { assertSame, type BenchContext, type Benchmark, secondsFor } from "./report.ts"
 import { attentionWork } from "./work.ts"
@@ -13,7 +21,7 @@ const CHECKED = 4
 
 /** One long prompt, to the logits of its last token. */
 export const prefillBenchmark: Benchmark = {
-  options: { lengths: undefined },
+  options: { lengths: undefined, ...TOLERANCE },
   async run(context) {
     const ceilings = await ceilingsFor(context)
     await using loaded = await loadBenchModel(context)
@@ -35,7 +43,7 @@ export const prefillBenchmark: Benchmark = {
       ceilingsLine(ceilings),
       `${model.name}: a prompt, to its last logits (median of ${context.repeats})`,
       ...columns([head, ...table]),
-      ...results.flatMap(({ length, kernels }) => (kernels ? [`kernels of ${length} tokens`, ...kernelLines(kernels)] : [])),
+      ...results.flatMap((each) => kernelLines(`kernels of ${each.length} tokens`, each.kernels, each.median)),
     ]
     return { lines, json: { ...modelFacts(loaded), ceilings, results } }
   },
@@ -54,14 +62,14 @@ interface Prefilled {
 }
 
 async function measure(
-  { device, repeats }: BenchContext,
+  { options, device, repeats }: BenchContext,
   { model }: BenchModel,
   length: number,
   ceilings: Ceilings,
 ): Promise<Prefilled> {
   const prompts = randomPrompts(1, length, model.config.vocabSize)
   const expected = await lastLogits(model, prompts)
-  const worstDifference = await decodedAgainstScored(model, prompts, CHECKED)
+  const worstDifference = await decodedAgainstScored(model, prompts, CHECKED, toleranceOf(options))
   const seconds: number[] = []
   for (let i = 0; i < repeats; i++) {
     let again = ""

@@ -5,14 +5,22 @@ import { type Model, parsePairs, type Steering, trainVector } from "../../src/in
 import { embeddedModel } from "../../src/node.ts"
 import { ceilingsFor, ceilingsLine } from "./ceilings.ts"
 import { kernelLines, kernelsOf, profiled } from "./kernels.ts"
-import { decodedAgainstScored, loadBenchModel, modelFacts, randomPrompts, randomSteering } from "./model.ts"
+import {
+  decodedAgainstScored,
+  loadBenchModel,
+  modelFacts,
+  randomPrompts,
+  randomSteering,
+  TOLERANCE,
+  toleranceOf,
+} from "./model.ts"
 import { median } from "./numbers.ts"
 import { assertSame, type BenchContext, type Benchmark, secondsFor } from "./report.ts"
 import { attentionWork, generationPasses } from "./work.ts"
 
 /** One batch of all coefficients against as many searches of one coefficient, in turns, in one process. */
 export const searchBenchmark: Benchmark = {
-  options: { "coefficients": "32", "tokens": "32", "prompt-tokens": undefined, "singles": undefined },
+  options: { "coefficients": "32", "tokens": "32", "prompt-tokens": undefined, "singles": undefined, ...TOLERANCE },
   async run(context) {
     const { options, device, repeats } = context
     const tokens = options.number("tokens", count) as number
@@ -29,7 +37,10 @@ export const searchBenchmark: Benchmark = {
     const expected = await search(model, task, all, tokens) // compiles the shaders of both
     const one = await search(model, task, alone.slice(0, 1), tokens)
     const prompts = all.map(() => task.prompt)
-    const worst = await decodedAgainstScored(model, prompts, tokens, { steering: task.steering(all), expected: expected.ids })
+    const worst = await decodedAgainstScored(model, prompts, tokens, toleranceOf(options), {
+      steering: task.steering(all),
+      expected: expected.ids,
+    })
     const batch: number[] = []
     const single: number[] = []
     for (let i = 0; i < repeats; i++) {
@@ -55,7 +66,7 @@ export const searchBenchmark: Benchmark = {
       `  one by one   ${median(single).toFixed(3)} s${apart}`,
       `  ratio        ${ratio.toFixed(2)}${apart && " by coefficient"}`,
       `  log-probs while decoding and in one pass differ by ${worst.toExponential(1)} nats at most`,
-      ...(kernels ? ["kernels of the batch", ...kernelLines(kernels)] : []),
+      ...kernelLines("kernels of the batch", kernels, median(batch)),
     ]
     const json = {
       ...modelFacts(loaded),

@@ -1,3 +1,4 @@
+import { spawnSync } from "node:child_process"
 import { mkdtempSync, rmSync } from "node:fs"
 import { readdir, readFile, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
@@ -122,6 +123,19 @@ test("a folder that holds a model stays as it is", async () => {
   const again = writeCheckpoint(folder, { config: configOf("tiny") ?? {}, seed: 1, type: "BF16", shardBytes: 5e9 })
   await expect(again).rejects.toThrow(InputError)
   expect((await readdir(folder)).sort()).toEqual(before)
+})
+
+test.for([
+  ["9b DIR", 2, "", "make-checkpoint: expected a shape, one of 8b, 3b, 1b, 100m, tiny, tiny-tied, found «9b»\n"],
+  ["tiny DIR --dtype q4", 2, "", "make-checkpoint: --dtype: expected bf16, f16, f32, found «q4»\n"],
+  ["tiny DIR --layers 1 --shard-size 300KB", 0, "DIR: 0.44 million weights, 0.001 GB in 3 files, ", ""],
+] as const)("make-checkpoint %s", ([args, code, out, error]) => {
+  const [run, program] = ["run.mjs", "make-checkpoint.ts"].map((name) => join(import.meta.dirname, "../../scripts", name))
+  const folder = join(scratch, `${made++}`)
+  const words = args.split(" ").map((word) => word.replace("DIR", folder))
+  const result = spawnSync(process.execPath, [run as string, program as string, ...words], { encoding: "utf8" })
+  expect([result.status, result.stderr]).toEqual([code, error])
+  expect(result.stdout.replace(folder, "DIR").slice(0, out.length)).toBe(out)
 })
 
 test("a config of another kind of model is refused before anything is written", async () => {
