@@ -128,7 +128,7 @@ test("a folder that holds a model stays as it is", async () => {
 test.for([
   ["9b DIR", 2, "", "make-checkpoint: expected a shape, one of 8b, 3b, 1b, 100m, tiny, tiny-tied, found «9b»\n"],
   ["tiny DIR --dtype q4", 2, "", "make-checkpoint: --dtype: expected bf16, f16, f32, found «q4»\n"],
-  ["tiny DIR --layers 1 --shard-size 300KB", 0, "DIR: 0.44 million weights, 0.001 GB in 3 files, ", ""],
+  ["tiny DIR --layers 1 --shard-size 300KB", 0, "DIR: 0.44 million weights, 0.001 GB in 4 files, ", ""],
 ] as const)("make-checkpoint %s", ([args, code, out, error]) => {
   const [run, program] = ["run.mjs", "make-checkpoint.ts"].map((name) => join(import.meta.dirname, "../../scripts", name))
   const folder = join(scratch, `${made++}`)
