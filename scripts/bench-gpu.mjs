@@ -3,7 +3,9 @@
 //   node scripts/bench-gpu.mjs run1           the card, checkpoints of 1B and 8B, load, decode, prefill, search
 //   node scripts/bench-gpu.mjs run2           Hugging Face on the same checkpoints, the search beside it, both engines' logits
 // Options: --out DIR (benchmarks), --name NAME in the files' names (gpu), --models DIR for the checkpoints (the system's
-// temporary folder), --shapes 1b,8b, --minutes 9.5. What is missing there is said in a line and left out.
+// temporary folder), --shapes 1b,8b, --minutes 9.5. PYTHON and HF_BASELINE name the interpreter and hf_baseline.py where they are
+// elsewhere. What is missing there is said in a line and left out. With Node.js packed into .gpu/ beside .cache/, there:
+//   . .gpu/env.sh && node scripts/bench-gpu.mjs run1 --out "$OUT"
 import { spawnSync } from "node:child_process"
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"

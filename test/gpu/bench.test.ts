@@ -15,7 +15,7 @@ import { type Benchmark, runBenchmark } from "../../scripts/bench/report.ts"
 import { searchBenchmark } from "../../scripts/bench/search.ts"
 import { configOf } from "../../scripts/checkpoint/shapes.ts"
 import { writeCheckpoint } from "../../scripts/checkpoint/write.ts"
-import { embeddedModel, loadModel } from "../../src/node.ts"
+import { embeddedModel, loadModel, openDevice } from "../../src/node.ts"
 import { testDevice } from "../helpers/device.ts"
 
 // Every benchmark in its quickest form: what it reports has a shape and adds up. No time is judged.
@@ -151,6 +151,15 @@ test.for(MODELS)("search: %s", async ([, model]) => {
   expect(written.ratio).toBeCloseTo((oneByOne[0] as number) / 2 / ((batch[0] as number) / 4), 6)
   // Three passes of the generation and one that scores; a head for each token and one for all scored ones.
   expectKernels(written.kernels as Kernels, 4 * (written.layers as number) * 4 + 4)
+})
+
+test("a device takes further features, those that the adapter has", async () => {
+  using device = await openDevice({ features: ["shader-f16", "no-such-feature"] })
+  const engine = await testDevice()
+  const [more, own] = [device, engine].map(({ gpu }) => [...(gpu.features as ReadonlySet<string>)]) as [string[], string[]]
+  expect(more).toEqual(expect.arrayContaining(own))
+  expect(more.filter((name) => !own.includes(name) && name !== "shader-f16")).toEqual([])
+  expect(more).not.toContain("no-such-feature")
 })
 
 test("capture and metrics run", async () => {
