@@ -1,10 +1,12 @@
 // Runs a TypeScript program of this repository: node scripts/run.mjs scripts/bench.ts [arguments]
+// With --bundle before it, it is only bundled, into .cache/: for a machine without esbuild.
 // Node.js 20 reads no TypeScript, and no Node.js reads .wgsl, so the program is bundled first.
 import { join, parse, resolve } from "node:path"
 import { fileURLToPath, pathToFileURL } from "node:url"
 import { build } from "esbuild"
 
-const [program, ...args] = process.argv.slice(2)
+const bundleOnly = process.argv[2] === "--bundle"
+const [program, ...args] = process.argv.slice(bundleOnly ? 3 : 2)
 if (program === undefined) throw new Error("run.mjs: expected a .ts file as first argument, found none")
 
 const root = fileURLToPath(new URL("..", import.meta.url))
@@ -23,6 +25,8 @@ await build({
   logOverride: { "ignored-bare-import": "silent" }, // of src/engine/gpu.ts, which holds declarations alone
   logLevel: "warning",
 })
-process.setSourceMapsEnabled(true)
-process.argv = [process.argv[0], resolve(program), ...args]
-await import(pathToFileURL(bundle).href)
+if (!bundleOnly) {
+  process.setSourceMapsEnabled(true)
+  process.argv = [process.argv[0], resolve(program), ...args]
+  await import(pathToFileURL(bundle).href)
+}

@@ -21,6 +21,8 @@ export interface AdapterFacts {
 export interface DeviceOptions {
   /** Bytes that one binding takes at most, where less than the adapter's own limit is wanted: weights split earlier. */
   readonly maxBinding?: number
+  /** Features to open the device with beside the engine's own, where the adapter has them. */
+  readonly features?: readonly string[]
 }
 
 /** A storage buffer with its one owner. */
@@ -121,7 +123,9 @@ export class Device implements Disposable {
     }
     const gpu = await adapter.requestDevice({
       label: "redline",
-      requiredFeatures: FEATURES.filter((feature) => adapter.features.has(feature)),
+      requiredFeatures: [...new Set([...FEATURES, ...(options.features ?? [])])].filter((name) =>
+        adapter.features.has(name),
+      ) as GPUFeatureName[],
       requiredLimits: Object.fromEntries(LIMITS.map((name) => [name, adapter.limits[name]])),
     })
     return new Device(gpu, facts, options)

@@ -1,8 +1,18 @@
+import type { Grid } from "../kernels/kernel.ts"
 import type { Device } from "./device.ts"
 
-/** GPU time of one kernel, over all its dispatches. */
-export interface KernelTime {
+/** What tells one dispatch from another: from it follow the bytes and operations that it costs. */
+export interface Dispatch {
   readonly label: string
+  readonly grid: Grid
+  /** The members of its uniform struct. */
+  readonly parameters: readonly number[]
+  /** Bytes of the storage buffers that it binds. */
+  readonly sizes: readonly number[]
+}
+
+/** GPU time of equal dispatches. */
+export interface KernelTime extends Dispatch {
   readonly dispatches: number
   /** ms */
   readonly total: number
@@ -13,7 +23,7 @@ const CAPACITY = 2048
 
 interface Query {
   readonly set: GPUQuerySet
-  readonly labels: string[]
+  readonly timed: Dispatch[]
 }
 
 /**
@@ -31,29 +41,30 @@ export class Profiler {
   }
 
   /** Where the pass of the next dispatch writes its times. */
-  next(label: string): GPUComputePassTimestampWrites {
+  next(dispatch: Dispatch): GPUComputePassTimestampWrites {
     let query = this.#queries.at(-1)
-    if (query === undefined || query.labels.length === CAPACITY) {
-      query = { set: this.#device.gpu.createQuerySet({ type: "timestamp", count: 2 * CAPACITY }), labels: [] }
+    if (query === undefined || query.timed.length === CAPACITY) {
+      query = { set: this.#device.gpu.createQuerySet({ type: "timestamp", count: 2 * CAPACITY }), timed: [] }
       this.#queries.push(query)
     }
-    const index = query.labels.push(label) - 1
+    const index = query.timed.push(dispatch) - 1
     return { querySet: query.set, beginningOfPassWriteIndex: 2 * index, endOfPassWriteIndex: 2 * index + 1 }
   }
 
   /** The times since the last call, longest first; waits for the GPU. */
   async take(): Promise<KernelTime[]> {
-    const sums = new Map<string, { dispatches: number; total: number }>()
-    for (const { set, labels } of this.#queries.splice(0)) {
-      const times = await this.#read(set, 2 * labels.length)
-      for (const [i, label] of labels.entries()) {
-        const { dispatches, total } = sums.get(label) ?? { dispatches: 0, total: 0 }
+    const sums = new Map<string, KernelTime>()
+    for (const { set, timed } of this.#queries.splice(0)) {
+      const times = await this.#read(set, 2 * timed.length)
+      for (const [i, dispatch] of timed.entries()) {
+        const key = JSON.stringify(dispatch)
+        const { dispatches, total } = sums.get(key) ?? { dispatches: 0, total: 0 }
         const ms = Number((times[2 * i + 1] as bigint) - (times[2 * i] as bigint)) / 1e6
-        sums.set(label, { dispatches: dispatches + 1, total: total + ms })
+        sums.set(key, { ...dispatch, dispatches: dispatches + 1, total: total + ms })
       }
       set.destroy()
     }
-    return [...sums].map(([label, sum]) => ({ label, ...sum })).sort((a, b) => b.total - a.total)
+    return [...sums.values()].sort((a, b) => b.total - a.total)
   }
 
   async #read(set: GPUQuerySet, count: number): Promise<BigUint64Array> {

@@ -23,11 +23,14 @@ export class Recorder {
     const compiled = this.device.compiled(kernel)
     const { profiler } = this.device
     if (profiler) this.#endPass()
+    const parameters = kernel.parameters(p)
     this.#pass ??= this.#encoder.beginComputePass(
-      profiler && { timestampWrites: profiler.next(`${kernel.label} x ${grid.join(" x ")}`) },
+      profiler && {
+        timestampWrites: profiler.next({ label: kernel.label, grid, parameters, sizes: buffers.map(({ size }) => size) }),
+      },
     )
     this.#pass.setPipeline(compiled.pipeline)
-    this.#pass.setBindGroup(0, this.device.bindGroup(compiled, kernel.label, buffers, kernel.parameters(p)))
+    this.#pass.setBindGroup(0, this.device.bindGroup(compiled, kernel.label, buffers, parameters))
     this.#pass.dispatchWorkgroups(grid[0], grid[1], grid[2])
   }
 

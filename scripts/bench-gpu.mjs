@@ -1,0 +1,233 @@
+// Measures everything on a GPU host, in two runs of under 10 minutes each, in the project's root:
+//   node scripts/bench-gpu.mjs build          here: bundles what the host runs, where it has no esbuild (into .cache/)
+//   node scripts/bench-gpu.mjs run1           the card, checkpoints of 1B and 8B, load, decode, prefill, search
+//   node scripts/bench-gpu.mjs run2           Hugging Face on the same checkpoints, the search beside it, both engines' logits
+// Options: --out DIR (benchmarks), --name NAME in the files' names (gpu), --models DIR for the checkpoints (the system's
+// temporary folder), --shapes 1b,8b, --minutes 9.5. PYTHON and HF_BASELINE name the interpreter and hf_baseline.py where they are
+// elsewhere. What is missing there is said in a line and left out. With Node.js packed into .gpu/ beside .cache/, there:
+//   . .gpu/env.sh && node scripts/bench-gpu.mjs run1 --out "$OUT"
+import { spawnSync } from "node:child_process"
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { fileURLToPath } from "node:url"
+import { parseArgs } from "node:util"
+
+const root = fileURLToPath(new URL("..", import.meta.url))
+const PROGRAMS = ["bench", "make-checkpoint"]
+const COEFFICIENTS = ["--coefficients", "64", "--tokens", "32", "--prompt-tokens", "8"]
+const IDS = "1,17,290,33,418,5,77,260,140,9,311,64"
+const python = process.env.PYTHON ?? "python3"
+
+const started = Date.now()
+const { command, settings } = parse()
+const deadline = performance.now() + Number(settings.minutes) * 60_000
+const shapes = settings.shapes.split(",")
+const file = (what) => join(settings.out, `${what}-${settings.name}.json`)
+const folder = (shape) => join(settings.models, shape)
+
+if (command === "build")
+  for (const name of PROGRAMS) start(process.execPath, ["scripts/run.mjs", "--bundle", `scripts/${name}.ts`])
+else {
+  for (const each of [settings.out, settings.models]) mkdirSync(each, { recursive: true })
+  if (command === "run1") run1()
+  else run2()
+  printTable()
+}
+
+function parse() {
+  const fail = (found) => {
+    process.stderr.write(`bench-gpu: expected build, run1 or run2 and its options, found ${found}; see scripts/bench-gpu.mjs\n`)
+    process.exit(2)
+  }
+  const text = (value) => ({ type: "string", default: value })
+  const options = {
+    out: text("benchmarks"),
+    name: text("gpu"),
+    models: text(join(tmpdir(), "redline-models")),
+    shapes: text("1b,8b"),
+    minutes: text("9.5"),
+  }
+  try {
+    const { values, positionals } = parseArgs({ options, allowPositionals: true })
+    const known = positionals.length === 1 && ["build", "run1", "run2"].includes(positionals[0])
+    if (!known) fail(`«${positionals.join(" ")}»`)
+    if (!(Number(values.minutes) > 0)) fail(`--minutes ${values.minutes}`)
+    return { command: positionals[0], settings: values }
+  } catch (error) {
+    return fail(error.message.split(". ")[0])
+  }
+}
+
+function run1() {
+  bench("card", ["--out", file("card")], 120)
+  for (const shape of shapes) if (!made(shape)) make(shape)
+  for (const shape of shapes.filter(hasModel)) {
+    measure("load", shape, ["--repeats", "2"])
+    measure("decode", shape, ["--rows", "1,8,64", "--repeats", "3"])
+    measure("prefill", shape, ["--lengths", "512,2048", "--repeats", "3"])
+    measure("search", shape, [...COEFFICIENTS, "--singles", "8", "--repeats", "2"])
+  }
+}
+
+function run2() {
+  bench("card", ["--out", file("card")], 120) // the machine may be another than the first run's
+  for (const shape of shapes) if (!made(shape)) make(shape)
+  const present = shapes.filter(hasModel)
+  const baseline = huggingFace()
+  for (const shape of present) {
+    measure("search", shape, [...COEFFICIENTS, "--singles", "8", "--repeats", "2"])
+    if (baseline === undefined) continue
+    sweep(baseline, shape)
+    compareLogits(baseline, shape)
+  }
+}
+
+/** Where hf_baseline.py is, if Python can run it; says why not. */
+function huggingFace() {
+  const places = [process.env.HF_BASELINE, "shared/gpu/hf_baseline.py", ".gpu/hf_baseline.py", "/work/shared/gpu/hf_baseline.py"]
+  const found = places.find((path) => path !== undefined && existsSync(path))
+  if (found === undefined) return skip("Hugging Face", "no hf_baseline.py: set HF_BASELINE to its path")
+  const check = "import torch, transformers; assert torch.cuda.is_available(), 'torch sees no CUDA device'"
+  const { status, stderr, error } = spawnSync(python, ["-c", check], { encoding: "utf8", timeout: 120_000 })
+  if (status === 0) return found
+  return skip("Hugging Face", error ? error.message : (stderr.trim().split("\n").at(-1) ?? `${python} exits with ${status}`))
+}
+
+function sweep(baseline, shape) {
+  const args = [baseline, "sweep", folder(shape), ...COEFFICIENTS]
+  const printed = start(python, args, 300)
+  if (printed === undefined) return
+  const runs = printed.split("\n").flatMap((line) => (line.startsWith("{") ? [JSON.parse(line)] : []))
+  const versions = printed.split("\n").find((line) => line.startsWith("torch"))
+  const report = { benchmark: "hf-sweep", command: [python, ...args].join(" "), versions, model: shape, runs }
+  writeFileSync(file(`hf-sweep-${shape}`), `${JSON.stringify(report, null, 2)}\n`)
+}
+
+/** The last logits of one prompt, plain and steered by the vector that torch draws from seed 0. */
+function compareLogits(baseline, shape) {
+  const { hidden_size: width, num_hidden_layers: layers } = JSON.parse(readFileSync(join(folder(shape), "config.json"), "utf8"))
+  const layer = `${Math.floor(layers / 2)}`
+  const vector = join(settings.models, `vector-${shape}.json`)
+  const draw = `import json, torch
+v = torch.randn(${width}, generator=torch.Generator('cpu').manual_seed(0))
+json.dump((v / v.norm()).tolist(), open(${JSON.stringify(vector)}, 'w'))`
+  if (start(python, ["-c", draw], 60) === undefined) return
+  const steered = ["--layer", layer, "--coefficient", "4"]
+  const ways = [
+    { name: "logits", hf: [], own: [] },
+    { name: "logits-steered", hf: [...steered, "--seed", "0"], own: ["--vector", vector, ...steered] },
+  ]
+  for (const { name, hf, own } of ways) {
+    const reference = join(settings.models, `hf-${name}-${shape}.json`)
+    if (start(python, [baseline, "logits", folder(shape), "--ids", IDS, "--out", reference, ...hf], 200) === undefined) continue
+    bench("logits", ["--model", folder(shape), "--against", reference, ...own, "--out", file(`${name}-${shape}`)], 120)
+  }
+}
+
+function measure(name, shape, args) {
+  const card = existsSync(file("card")) ? ["--card", file("card")] : []
+  bench(name, ["--model", folder(shape), ...args, ...card, "--out", file(`${name}-${shape}`)], 240)
+}
+
+function bench(name, args, seconds) {
+  return program("bench", [name, ...args], seconds)
+}
+
+function made(shape) {
+  return existsSync(join(folder(shape), "config.json"))
+}
+
+function make(shape) {
+  // What an interrupted run left: config.json comes last, so none of it is a model.
+  const left = existsSync(folder(shape)) ? readdirSync(folder(shape)).filter((name) => /^model[-.].*safetensors/.test(name)) : []
+  for (const name of left) rmSync(join(folder(shape), name))
+  program("make-checkpoint", [shape, folder(shape)], 180)
+}
+
+function hasModel(shape) {
+  return made(shape) || skip(shape, `no checkpoint in ${folder(shape)}`) === true
+}
+
+/** Runs a program of scripts/, bundled here or before. */
+function program(name, args, seconds) {
+  const bundle = join(root, ".cache", `${name}.mjs`)
+  if (existsSync(join(root, "node_modules/esbuild")))
+    return start(process.execPath, ["scripts/run.mjs", `scripts/${name}.ts`, ...args], seconds)
+  if (existsSync(bundle)) return start(process.execPath, [bundle, ...args], seconds)
+  return skip(
+    name,
+    `neither esbuild nor ${bundle}: run «node scripts/bench-gpu.mjs build» where esbuild is, and bring .cache/ along`,
+  )
+}
+
+/** Runs a command within the time that is left; what it printed, or undefined after a line that says why there is nothing. */
+function start(executable, args, seconds = 600) {
+  const shown = [executable, ...args].join(" ").split("\n")[0]
+  const left = Math.floor((deadline - performance.now()) / 1000)
+  if (left < 5) return skip(shown, "no time is left in this run")
+  process.stdout.write(`\n$ ${shown}\n`)
+  const timeout = Math.min(seconds, left) * 1000
+  const begun = performance.now()
+  const { status, stdout, stderr, error } = spawnSync(executable, args, {
+    cwd: root,
+    encoding: "utf8",
+    timeout,
+    maxBuffer: 2 ** 28,
+  })
+  process.stdout.write(stdout ?? "")
+  if (status === 0) {
+    process.stdout.write(`(${((performance.now() - begun) / 1000).toFixed(0)} s)\n`)
+    return stdout
+  }
+  const late = error?.code === "ETIMEDOUT" ? `it took more than ${timeout / 1000} s` : undefined
+  return skip(shown, late ?? error?.message ?? (stderr.trim().split("\n").slice(-3).join(" | ") || `exit code ${status}`))
+}
+
+function skip(what, why) {
+  process.stdout.write(`left out: ${what}: ${why}\n`)
+  return undefined
+}
+
+function printTable() {
+  const lines = shapes.flatMap((shape) => {
+    const read = (what) => {
+      const path = file(`${what}-${shape}`)
+      if (!existsSync(path)) return undefined
+      return { ...JSON.parse(readFileSync(path, "utf8")), when: statSync(path).mtimeMs < started ? " (of an earlier run)" : "" }
+    }
+    return [...ownLines(read), ...baselineLines(read)].map((line) => `${shape.padEnd(10)} ${line}`)
+  })
+  process.stdout.write(`\n${lines.join("\n")}\nraw numbers: ${settings.out}/*-${settings.name}.json\n`)
+}
+
+function* ownLines(read) {
+  const [load, decode, prefill, search] = ["load", "decode", "prefill", "search"].map(read)
+  const percent = (share) => `${(100 * share).toFixed(1)} %`
+  const list = (values) => values.map((x) => x.toFixed(2)).join(", ")
+  if (load) yield `load: ${list(load.runs.map(({ weights }) => weights))} s for ${(load.bytes / 1e9).toFixed(2)} GB${load.when}`
+  for (const { rows, step, tokensPerSecond, ofBandwidth } of decode?.results ?? []) {
+    const speed = `${(step * 1000).toFixed(2)} ms a step, ${tokensPerSecond.toFixed(0)} tokens/s`
+    yield `decode, rows ${rows}: ${speed}, ${percent(ofBandwidth)} of bandwidth${decode.when}`
+  }
+  for (const { length, tokensPerSecond, ofArithmetic } of prefill?.results ?? []) {
+    yield `prefill, ${length} tokens: ${tokensPerSecond.toFixed(0)} tokens/s, ${percent(ofArithmetic)} of arithmetic${prefill.when}`
+  }
+  if (!search) return
+  const { seconds, coefficients, tokens, singles, when } = search
+  yield `search, ${coefficients} x ${tokens}: ${list(seconds.batch)} s in one batch; ${singles} one by one ${list(seconds.oneByOne)} s${when}`
+}
+
+function* baselineLines(read) {
+  const sweeps = read("hf-sweep")
+  for (const { run, seconds, peak_gib: peak } of sweeps?.runs ?? []) {
+    yield `Hugging Face, ${run}: ${seconds} s, ${peak} GiB${sweeps.when}`
+  }
+  for (const name of ["logits", "logits-steered"]) {
+    const found = read(name)
+    if (!found) continue
+    const { worst, deviation, sameFirst, when } = found
+    const sizes = `${worst.toPrecision(2)} at most (deviation ${deviation.toPrecision(3)})`
+    yield `${name} beside Hugging Face's: differ by ${sizes}, first token ${sameFirst ? "the same" : "another"}${when}`
+  }
+}
