@@ -3,9 +3,8 @@
 //   node scripts/bench-gpu.mjs run1           the card, checkpoints of 1B and 8B, load, decode, prefill, search
 //   node scripts/bench-gpu.mjs run2           Hugging Face on the same checkpoints, the search beside it, both engines' logits
 // Options: --out DIR (benchmarks), --name NAME in the files' names (gpu), --models DIR for the checkpoints (the system's
-// temporary folder), --shapes 1b,8b, --minutes 9.5. PYTHON and HF_BASELINE name the interpreter and hf_baseline.py where they are
-// elsewhere. What is missing there is said in a line and left out. With Node.js packed into .gpu/ beside .cache/, there:
-//   . .gpu/env.sh && node scripts/bench-gpu.mjs run1 --out "$OUT"
+// temporary folder), --shapes 1b,8b, --minutes 9.5. PYTHON names the interpreter where it is not python3. What is missing there is
+// said in a line and left out.
 import { spawnSync } from "node:child_process"
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
@@ -17,6 +16,7 @@ const root = fileURLToPath(new URL("..", import.meta.url))
 const PROGRAMS = ["bench", "make-checkpoint"]
 const COEFFICIENTS = ["--coefficients", "64", "--tokens", "32", "--prompt-tokens", "8"]
 const IDS = "1,17,290,33,418,5,77,260,140,9,311,64"
+const PEER = join(root, "scripts/hf_baseline.py")
 const python = process.env.PYTHON ?? "python3"
 
 const started = Date.now()
@@ -74,28 +74,26 @@ function run2() {
   bench("card", ["--out", file("card")], 120) // the machine may be another than the first run's
   for (const shape of shapes) if (!made(shape)) make(shape)
   const present = shapes.filter(hasModel)
-  const baseline = huggingFace()
+  const peer = huggingFace()
   for (const shape of present) {
     measure("search", shape, [...COEFFICIENTS, "--singles", "8", "--repeats", "2"])
-    if (baseline === undefined) continue
-    sweep(baseline, shape)
-    compareLogits(baseline, shape)
+    if (!peer) continue
+    sweep(shape)
+    compareLogits(shape)
   }
 }
 
-/** Where hf_baseline.py is, if Python can run it; says why not. */
+/** Whether Python can run the peer here; says why not. */
 function huggingFace() {
-  const places = [process.env.HF_BASELINE, "shared/gpu/hf_baseline.py", ".gpu/hf_baseline.py", "/work/shared/gpu/hf_baseline.py"]
-  const found = places.find((path) => path !== undefined && existsSync(path))
-  if (found === undefined) return skip("Hugging Face", "no hf_baseline.py: set HF_BASELINE to its path")
   const check = "import torch, transformers; assert torch.cuda.is_available(), 'torch sees no CUDA device'"
   const { status, stderr, error } = spawnSync(python, ["-c", check], { encoding: "utf8", timeout: 120_000 })
-  if (status === 0) return found
-  return skip("Hugging Face", error ? error.message : (stderr.trim().split("\n").at(-1) ?? `${python} exits with ${status}`))
+  if (status === 0) return true
+  skip("Hugging Face", error ? error.message : (stderr.trim().split("\n").at(-1) ?? `${python} exits with ${status}`))
+  return false
 }
 
-function sweep(baseline, shape) {
-  const args = [baseline, "sweep", folder(shape), ...COEFFICIENTS]
+function sweep(shape) {
+  const args = [PEER, "sweep", folder(shape), ...COEFFICIENTS]
   const printed = start(python, args, 300)
   if (printed === undefined) return
   const runs = printed.split("\n").flatMap((line) => (line.startsWith("{") ? [JSON.parse(line)] : []))
@@ -105,7 +103,7 @@ function sweep(baseline, shape) {
 }
 
 /** The last logits of one prompt, plain and steered by the vector that torch draws from seed 0. */
-function compareLogits(baseline, shape) {
+function compareLogits(shape) {
   const { hidden_size: width, num_hidden_layers: layers } = JSON.parse(readFileSync(join(folder(shape), "config.json"), "utf8"))
   const layer = `${Math.floor(layers / 2)}`
   const vector = join(settings.models, `vector-${shape}.json`)
@@ -120,7 +118,7 @@ json.dump((v / v.norm()).tolist(), open(${JSON.stringify(vector)}, 'w'))`
   ]
   for (const { name, hf, own } of ways) {
     const reference = join(settings.models, `hf-${name}-${shape}.json`)
-    if (start(python, [baseline, "logits", folder(shape), "--ids", IDS, "--out", reference, ...hf], 200) === undefined) continue
+    if (start(python, [PEER, "logits", folder(shape), "--ids", IDS, "--out", reference, ...hf], 200) === undefined) continue
     bench("logits", ["--model", folder(shape), "--against", reference, ...own, "--out", file(`${name}-${shape}`)], 120)
   }
 }
