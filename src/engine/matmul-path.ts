@@ -58,3 +58,23 @@ export function precisionWarnings({ matmul, unit, weights }: Precision): string[
   if (rounded > 0) lines.push(`${rounded} of ${values} weights were rounded to f16`)
   return lines
 }
+
+/** How a device multiplies matrices, and what became of its matrix units when they were tried. */
+export interface MatmulFacts {
+  readonly mode: MatmulMode
+  /** Why it is f32, where that was left open. */
+  readonly reason?: string
+  /** The size of the matrix unit, tokens x rows x columns; null where there is none that computes right. */
+  readonly unit: string | null
+  /** Why there is none. */
+  readonly without?: string
+}
+
+/** Tries the device's matrix units. @throws InputError as {@link matmulPath} */
+export async function describeMatmul(device: Device): Promise<MatmulFacts> {
+  const path = await matmulPath(device, undefined)
+  const { matmul: mode, reason } = precisionOf(path, undefined)
+  const support = await probeMatrix(device, mode === "f32" ? "matrix" : mode)
+  const found = "unit" in support ? { unit: unitName(support.unit) } : { unit: null, without: support.reason }
+  return { mode, ...(reason !== undefined && { reason }), ...found }
+}
