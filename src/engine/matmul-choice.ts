@@ -3,7 +3,9 @@ import { InputError } from "./errors.ts"
 
 /**
  * How matrices are multiplied: `f32` as they are stored, `matrix` by the adapter's matrix units with f16 inputs and f32 sums,
- * `matrix-exact` so too, each activation in two halves that keep 22 bits of it.
+ * `matrix-exact` so too, each activation in two halves that keep 22 bits of it. By matrix units a token's bits depend on whether
+ * fewer than 16, up to 128 or more tokens are multiplied together, never on what the others are: below 16 the f32 path reads the
+ * weights in f16, up to 128 several workgroups share a sum. Sparse autoencoders are always multiplied in f32.
  */
 export type MatmulMode = "f32" | "matrix" | "matrix-exact"
 

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest"
+import { describeFolder } from "../../src/cli/session.ts"
 import type { Device } from "../../src/engine/device.ts"
 import { InputError } from "../../src/engine/errors.ts"
 import { describeMatmul } from "../../src/engine/matmul-path.ts"
@@ -103,6 +104,31 @@ describe.each([
     expect(owned.precision).toMatchObject({ matmul, unit: "16 x 16 x 16", weights: { underflowed: expect.any(Number) } })
     expect(owned.warnings[0]).toMatch(/^matrices are multiplied by matrix units of 16 x 16 x 16, sums in f32: weights in f16/)
     expect(owned.precision.weights!.rounded > 0).toBe("dtypes" in options && options.dtypes.length > 1)
+  })
+})
+
+test("few tokens go by the f32 path, whose bits a scale leaves alone where no weight was rounded", async () => {
+  const folder = checkpointFolder(makeCheckpoint({ seed: 5, dtypes: ["BF16"] }))
+  using device = await emulating({ matmul: "matrix" })
+  using plain = await Model.load(folder, { device, matmul: "f32" })
+  using halves = await Model.load(folder, { device })
+  expect(halves.precision.weights).toMatchObject({ underflowed: 0, rounded: 0 })
+  const few = [[1, 2, 3, 4, 5, 6]]
+  expect((await halves.run(few)).logits!.data).toEqual((await plain.run(few)).logits!.data)
+  const many = [Array.from({ length: 20 }, (_, i) => i)]
+  expect((await halves.run(many)).logits!.data).not.toEqual((await plain.run(many)).logits!.data)
+})
+
+test("a record of a model names a precision that is not its files'", async () => {
+  const folder = checkpointFolder(makeCheckpoint({ seed: 1 }))
+  using device = await emulating()
+  using plain = await Model.load(folder, { device })
+  using halves = await Model.load(folder, { device, matmul: "matrix-exact" })
+  expect(describeFolder("random", plain)).not.toHaveProperty("precision")
+  expect(describeFolder("random", halves)["precision"]).toEqual({
+    matmul: "matrix-exact",
+    unit: "16 x 16 x 16",
+    weights: { values: expect.any(Number), underflowed: expect.any(Number), rounded: 0 },
   })
 })
 
