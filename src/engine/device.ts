@@ -1,24 +1,12 @@
 import "./gpu.ts"
 import type { Kernel } from "../kernels/kernel.ts"
 import type { Profiler } from "./profiler.ts"
+import { type AdapterFacts, adapterFacts } from "./adapter-facts.ts"
 import { type MatmulChoice, parseMatmul } from "./matmul-choice.ts"
 import { findMatrixUnit, MATRIX_FEATURES, type MatrixSupport } from "./matrix-unit.ts"
 import { AdapterError, DeviceLostError, OutOfMemoryError, RedlineError } from "./errors.ts"
 
-/** Facts about the adapter that a device was opened on. */
-export interface AdapterFacts {
-  readonly vendor: string
-  readonly architecture: string
-  readonly device: string
-  readonly description: string
-  /** True for a software adapter (lavapipe, SwiftShader). */
-  readonly software: boolean
-  /** Whether kernels may use subgroup operations. */
-  readonly subgroups: boolean
-  /** Lanes of a subgroup. */
-  readonly subgroupMinSize: number
-  readonly subgroupMaxSize: number
-}
+export type { AdapterFacts }
 
 export interface DeviceOptions {
   /** Bytes that one binding takes at most, where less than the adapter's own limit is wanted: weights split earlier. */
@@ -333,20 +321,6 @@ export class Device implements Disposable {
     for (const key of this.#groupsOf.get(buffer.id) ?? []) this.#bindGroups.delete(key)
     this.#groupsOf.delete(buffer.id)
   }
-}
-
-function adapterFacts(adapter: GPUAdapter): AdapterFacts {
-  const { info } = adapter
-  return Object.freeze({
-    vendor: info.vendor,
-    architecture: info.architecture,
-    device: info.device,
-    description: info.description,
-    software: info.isFallbackAdapter,
-    subgroups: adapter.features.has("subgroups"),
-    subgroupMinSize: info.subgroupMinSize ?? 0,
-    subgroupMaxSize: info.subgroupMaxSize ?? 0,
-  })
 }
 
 // The values of GPUBufferUsage and GPUShaderStage in the WebGPU specification: Node.js has no such globals.
