@@ -31,6 +31,7 @@ export const commonOptions: OptionTable = {
   json: { help: "print one JSON document on stdout and nothing else there" },
   quiet: { help: "no notes and no progress on stderr, errors alone" },
   adapter: { value: "NAME", help: "a part of the WebGPU adapter's name; the fastest unless told" },
+  matmul: { value: "HOW", help: "auto (f32), f32, or an adapter's matrix units: matrix or matrix-exact, which round to f16" },
   debug: { help: "stack traces, and WebGPU with validation and bounds checks: slower" },
   help: { help: "show this help" },
 }

@@ -1,4 +1,4 @@
-import { type LlamaConfig, type MemoryPlan, openCheckpoint, planMemory } from "../index.ts"
+import { describeMatmul, type LlamaConfig, type MatmulFacts, type MemoryPlan, openCheckpoint, planMemory } from "../index.ts"
 import { openFolder } from "../node.ts"
 import type { Command, Context } from "./command.ts"
 import { count } from "./options.ts"
@@ -22,7 +22,7 @@ export const info: Command = {
   },
   notes: [
     "No weight is read: the plan is known before loading.",
-    "JSON: { adapter, features, limits, model, warnings, memory: { rows, positions, weights, cache, workspace, total } }, memory in bytes.",
+    "JSON: { adapter, features, limits, matmul: { mode, reason, unit, without }, model, warnings, memory: { rows, positions, weights, cache, workspace, total } }, memory in bytes.",
   ],
   examples: ["redline info", "redline info --model DIR --rows 64 --positions 128"],
   run,
@@ -35,7 +35,8 @@ async function run({ options, terminal }: Context): Promise<void> {
   const checkpoint = await openCheckpoint(folder)
   const { config, warnings } = checkpoint
   using device = await deviceOf(options)
-  const plan = planMemory(checkpoint, rows, positions, device.maxBinding)
+  const matmul = await describeMatmul(device)
+  const plan = planMemory(checkpoint, rows, positions, device.maxBinding, matmul.mode)
   const features = [...device.gpu.features].sort()
   const { facts } = device
   if (terminal.json) {
@@ -45,6 +46,7 @@ async function run({ options, terminal }: Context): Promise<void> {
       adapter: facts,
       features,
       limits: limitsOf(device.gpu),
+      matmul,
       model: describeModel(options, { config }),
       warnings,
       memory,
@@ -53,7 +55,12 @@ async function run({ options, terminal }: Context): Promise<void> {
   const limits = SHOWN_LIMITS.map((name) => [name, `${device.gpu.limits[name]}`])
   terminal.print(
     ...table(
-      [["adapter", `${adapterName(facts)}${facts.software ? " (software)" : ""}`], ["features", features.join(", ")], ...limits],
+      [
+        ["adapter", `${adapterName(facts)}${facts.software ? " (software)" : ""}`],
+        ["features", features.join(", ")],
+        ...limits,
+        ...matmulRows(matmul),
+      ],
       ["left", "left"],
     ),
     "",
@@ -63,6 +70,13 @@ async function run({ options, terminal }: Context): Promise<void> {
     ...table(planRows(plan), ["left", "right"]),
   )
   for (const warning of warnings) terminal.note(`note: ${warning}`)
+}
+
+function matmulRows({ mode, reason, unit, without }: MatmulFacts): string[][] {
+  return [
+    ["matrices", reason === undefined ? mode : `${mode}: ${reason}`],
+    ["matrix units", unit === null ? `none: ${without ?? "unknown"}` : `${unit}, f16 to f32, tried and right`],
+  ]
 }
 
 function shapeRows(config: LlamaConfig): string[][] {

@@ -1,5 +1,5 @@
 import { basename, relative, resolve } from "node:path"
-import { type AdapterFacts, type Device, type LlamaConfig, Model, openCheckpoint } from "../index.ts"
+import { type AdapterFacts, type Device, type LlamaConfig, Model, openCheckpoint, parseMatmul } from "../index.ts"
 import { embeddedModel, openDevice, openFolder } from "../node.ts"
 import type { Context } from "./command.ts"
 import type { Options } from "./options.ts"
@@ -70,7 +70,9 @@ export async function loadBeside(
 /** The device that the options ask for. */
 export async function deviceOf(options: Options): Promise<Device> {
   const adapter = options.text("adapter")
-  return openDevice({ debug: options.has("debug"), ...(adapter !== undefined && { adapter }) })
+  const how = options.text("matmul")
+  const matmul = how === undefined ? undefined : parseMatmul(how, "--matmul")
+  return openDevice({ debug: options.has("debug"), ...(adapter !== undefined && { adapter }), ...(matmul && { matmul }) })
 }
 
 /** The model's folder. */
@@ -90,17 +92,20 @@ export function adapterName({ description, device, vendor, architecture }: Adapt
   return [description, device, `${vendor} ${architecture}`.trim()].find((text) => text !== "") ?? "an adapter without a name"
 }
 
+/** A model, and its precision once it is loaded. */
+type Described = Pick<Model, "config"> & Partial<Pick<Model, "precision">>
+
 /** The model as the JSON documents give it. */
-export function describeModel(options: Options, model: Pick<Model, "config">): Record<string, unknown> {
+export function describeModel(options: Options, model: Described): Record<string, unknown> {
   return describeFolder(modelPath(options), model)
 }
 
-/** The model of a folder as the JSON documents give it. */
+/** The model of a folder as the JSON documents give it. Its precision is named where it is not that of its files. */
 export function describeFolder(
   path: string,
-  { config }: Pick<Model, "config">,
+  { config, precision }: Described,
 ): Record<string, unknown> & { readonly name: string; readonly path: string } {
-  return { name: basename(resolve(path)), path, ...config }
+  return { name: basename(resolve(path)), path, ...config, ...(precision && precision.matmul !== "f32" && { precision }) }
 }
 
 function noteSoftware({ facts }: Device, terminal: Terminal): void {

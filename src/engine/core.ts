@@ -5,7 +5,10 @@ import type { EditSet } from "./edits.ts"
 import { InputError, NotFiniteError } from "./errors.ts"
 import { KernelSet } from "./kernel-set.ts"
 import { rotaryValues } from "./llama.ts"
-import { type Limits, passLimits, Workspace } from "./memory.ts"
+import { partsOf } from "./matmul-choice.ts"
+import { type MatmulOptions, type MatmulPath, matmulPath, type Precision, precisionOf } from "./matmul-path.ts"
+import { MatrixPath } from "./matrix-path.ts"
+import { type Limits, matrixSizes, passLimits, Workspace } from "./memory.ts"
 import { type LoadOptions, loadWeights, notFiniteWeights, type Weights } from "./weights.ts"
 
 /** Tokens to run, in the order of rows and, in a row, of positions. */
@@ -22,19 +25,26 @@ export class Core implements Disposable {
   readonly weights: Weights
   readonly kernels: KernelSet
   readonly limits: Limits
+  readonly precision: Precision
+  readonly #matrix: MatrixPath | undefined
   #workspace: Workspace | undefined
   #rotary: { table: GpuBuffer; positions: number } | undefined
 
-  private constructor(device: Device, config: LlamaConfig, weights: Weights) {
+  private constructor(device: Device, config: LlamaConfig, weights: Weights, path: MatmulPath) {
     this.device = device
     this.config = config
     this.weights = weights
-    this.kernels = new KernelSet(config, device.facts)
     this.limits = passLimits(config, device.maxBinding)
+    if (path.mode !== "f32") {
+      this.#matrix = new MatrixPath(device, path.unit, partsOf[path.mode], matrixSizes(config), this.limits.tokens)
+    }
+    this.kernels = new KernelSet(config, device.facts, this.#matrix)
+    this.precision = precisionOf(path, weights.halves)
   }
 
-  static async load(device: Device, checkpoint: Checkpoint, options: LoadOptions): Promise<Core> {
-    return new Core(device, checkpoint.config, await loadWeights(device, checkpoint, options))
+  static async load(device: Device, checkpoint: Checkpoint, options: LoadOptions & MatmulOptions): Promise<Core> {
+    const path = await matmulPath(device, options.matmul)
+    return new Core(device, checkpoint.config, await loadWeights(device, checkpoint, options, path.mode !== "f32"), path)
   }
 
   /**
@@ -108,6 +118,7 @@ export class Core implements Disposable {
   dispose(): void {
     this.#workspace?.dispose()
     this.#rotary?.table.dispose()
+    this.#matrix?.dispose()
     for (const buffer of this.weights.buffers) buffer.dispose()
   }
 

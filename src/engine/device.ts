@@ -1,28 +1,22 @@
 import "./gpu.ts"
 import type { Kernel } from "../kernels/kernel.ts"
 import type { Profiler } from "./profiler.ts"
+import { type AdapterFacts, adapterFacts } from "./adapter-facts.ts"
+import { type MatmulChoice, parseMatmul } from "./matmul-choice.ts"
+import { findMatrixUnit, MATRIX_FEATURES, type MatrixSupport } from "./matrix-unit.ts"
 import { AdapterError, DeviceLostError, OutOfMemoryError, RedlineError } from "./errors.ts"
 
-/** Facts about the adapter that a device was opened on. */
-export interface AdapterFacts {
-  readonly vendor: string
-  readonly architecture: string
-  readonly device: string
-  readonly description: string
-  /** True for a software adapter (lavapipe, SwiftShader). */
-  readonly software: boolean
-  /** Whether kernels may use subgroup operations. */
-  readonly subgroups: boolean
-  /** Lanes of a subgroup. */
-  readonly subgroupMinSize: number
-  readonly subgroupMaxSize: number
-}
+export type { AdapterFacts }
 
 export interface DeviceOptions {
   /** Bytes that one binding takes at most, where less than the adapter's own limit is wanted: weights split earlier. */
   readonly maxBinding?: number
   /** Features to open the device with beside the engine's own, where the adapter has them. */
   readonly features?: readonly string[]
+  /** How models on this device multiply matrices, unless they are told otherwise; auto unless told. */
+  readonly matmul?: MatmulChoice
+  /** Stands in for what the adapter offers: tests emulate matrix units so. */
+  readonly matrix?: MatrixSupport
 }
 
 /** A storage buffer with its one owner. */
@@ -83,6 +77,10 @@ export class Device implements Disposable {
   readonly facts: AdapterFacts
   /** The largest piece of a buffer that one binding takes, in bytes. */
   readonly maxBinding: number
+  /** How models on this device multiply matrices, unless they are told otherwise. */
+  readonly matmul: MatmulChoice
+  /** The adapter's matrix unit as it says; whether it computes right is for a probe. */
+  readonly matrix: MatrixSupport
   /** Times every dispatch while it is set. */
   profiler: Profiler | undefined
   readonly #pipelines = new Map<string, Compiled>()
@@ -97,9 +95,11 @@ export class Device implements Disposable {
   #doing = "nothing"
   #disposed = false
 
-  private constructor(gpu: GPUDevice, facts: AdapterFacts, options: DeviceOptions) {
+  private constructor(gpu: GPUDevice, facts: AdapterFacts, matrix: MatrixSupport, options: DeviceOptions) {
     this.gpu = gpu
     this.facts = facts
+    this.matmul = options.matmul ?? "auto"
+    this.matrix = matrix
     const { maxStorageBufferBindingSize, maxBufferSize } = gpu.limits
     this.maxBinding = Math.min(options.maxBinding ?? Infinity, maxStorageBufferBindingSize, maxBufferSize)
     void gpu.lost.then((info) => {
@@ -114,21 +114,25 @@ export class Device implements Disposable {
 
   /**
    * Opens a device on an adapter that the caller got from Dawn or from `navigator.gpu`.
-   * @throws AdapterError when the adapter only seems to compute (Dawn's null backend).
+   * @throws AdapterError when the adapter only seems to compute (Dawn's null backend), InputError for an unknown `matmul`.
    */
   static async from(adapter: GPUAdapter, options: DeviceOptions = {}): Promise<Device> {
     const facts = adapterFacts(adapter)
     if (facts.device === "null-backend") {
       throw new AdapterError("the adapter is Dawn's null backend, which computes nothing: choose another adapter")
     }
+    if (options.matmul !== undefined) parseMatmul(options.matmul)
+    const own = findMatrixUnit(adapter)
+    const features = new Set([
+      ...[...FEATURES, ...(options.features ?? [])].filter((name) => adapter.features.has(name)),
+      ...("unit" in own ? MATRIX_FEATURES : []),
+    ])
     const gpu = await adapter.requestDevice({
       label: "redline",
-      requiredFeatures: [...new Set([...FEATURES, ...(options.features ?? [])])].filter((name) =>
-        adapter.features.has(name),
-      ) as GPUFeatureName[],
+      requiredFeatures: [...features] as GPUFeatureName[],
       requiredLimits: Object.fromEntries(LIMITS.map((name) => [name, adapter.limits[name]])),
     })
-    return new Device(gpu, facts, options)
+    return new Device(gpu, facts, options.matrix ?? own, options)
   }
 
   /** Bytes of video memory in live buffers. */
@@ -319,20 +323,6 @@ export class Device implements Disposable {
     for (const key of this.#groupsOf.get(buffer.id) ?? []) this.#bindGroups.delete(key)
     this.#groupsOf.delete(buffer.id)
   }
-}
-
-function adapterFacts(adapter: GPUAdapter): AdapterFacts {
-  const { info } = adapter
-  return Object.freeze({
-    vendor: info.vendor,
-    architecture: info.architecture,
-    device: info.device,
-    description: info.description,
-    software: info.isFallbackAdapter,
-    subgroups: adapter.features.has("subgroups"),
-    subgroupMinSize: info.subgroupMinSize ?? 0,
-    subgroupMaxSize: info.subgroupMaxSize ?? 0,
-  })
 }
 
 // The values of GPUBufferUsage and GPUShaderStage in the WebGPU specification: Node.js has no such globals.

@@ -19,6 +19,7 @@ import { steer } from "../kernels/steer.ts"
 import { storeKeys } from "../kernels/store-keys.ts"
 import type { LlamaConfig } from "./config.ts"
 import type { AdapterFacts, GpuBuffer } from "./device.ts"
+import type { MatrixPath } from "./matrix-path.ts"
 import type { Recorder } from "./recorder.ts"
 import type { Matrix } from "./weights.ts"
 
@@ -45,11 +46,15 @@ export class KernelSet {
   readonly #shapes: KernelShapes
   readonly #made = new Map<string, unknown>()
 
-  constructor(config: LlamaConfig, facts: AdapterFacts) {
+  readonly #matrix: MatrixPath | undefined
+
+  /** Products of many tokens go by `matrix` where it is given. */
+  constructor(config: LlamaConfig, facts: AdapterFacts, matrix?: MatrixPath) {
     const { hiddenSize, intermediateSize, heads, kvHeads, headDim, vocabSize, rmsNormEps } = config
     const shapes = kernelShapes(facts)
     this.#config = config
     this.#shapes = shapes
+    this.#matrix = matrix
     this.norm = rmsNorm({ width: hiddenSize, epsilon: rmsNormEps })
     this.gather = gather({ width: hiddenSize })
     this.rotary = rotary({ heads, kvHeads, headDim })
@@ -84,16 +89,18 @@ export class KernelSet {
 
   /** out [tokens, pad8(matrix.rows)] = x [tokens, pad8(matrix.columns)] times the matrix, transposed. */
   multiply(recorder: Recorder, x: GpuBuffer, matrix: Matrix, out: GpuBuffer, tokens: number): void {
+    if (this.#matrix?.takes(matrix, tokens)) return this.#matrix.multiply(recorder, x, matrix, out, tokens)
     const variant = chooseMatmul(this.#shapes, tokens)
     const outStride = pad8(matrix.rows)
-    for (const { type, buffer, firstRow, rows } of matrix.chunks) {
-      const kernel = this.#matmul({ rows, columns: matrix.columns, type, variant })
+    for (const { type, buffer, firstRow, rows, scale = 1 } of matrix.chunks) {
+      const kernel = this.#matmul({ rows, columns: matrix.columns, type, variant, scale })
       recorder.run(kernel, [x, buffer, out], { tokens, outStride, outOffset: firstRow })
     }
   }
 
   #matmul(shape: Parameters<typeof matmul>[0]): ReturnType<typeof matmul> {
-    return this.#once(`matmul ${shape.rows} ${shape.columns} ${shape.type} ${variantKey(shape.variant)}`, () => matmul(shape))
+    const { rows, columns, type, variant, scale } = shape
+    return this.#once(`matmul ${rows} ${columns} ${type} ${scale} ${variantKey(variant)}`, () => matmul(shape))
   }
 
   #once<K>(key: string, make: () => K): K {

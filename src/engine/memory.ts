@@ -3,7 +3,10 @@ import { bytesPerWeight } from "../kernels/weights.ts"
 import type { Checkpoint } from "./checkpoint.ts"
 import type { LlamaConfig } from "./config.ts"
 import type { Device, GpuBuffer } from "./device.ts"
-import { weightType } from "./weights.ts"
+import { halfBytes } from "./half-chunk.ts"
+import { type MatmulMode, partsOf } from "./matmul-choice.ts"
+import { matrixScratch, type MatrixSize } from "./matrix-path.ts"
+import { EMBEDDING, weightType } from "./weights.ts"
 
 /** Tokens of one pass at most: enough for full speed, little enough for the workspace to stay small. */
 const MAX_TOKENS = 2048
@@ -135,19 +138,48 @@ export interface MemoryPlan {
   readonly total: number
 }
 
-/** What a batch of `rows` rows of at most `capacity` positions takes with this checkpoint, in bytes, before anything is allocated. */
-export function planMemory(checkpoint: Checkpoint, rows: number, capacity: number, maxBinding: number): MemoryPlan {
+/** The weight matrices that activations are multiplied with, each size once. */
+export function matrixSizes(config: LlamaConfig): MatrixSize[] {
+  const { hiddenSize, intermediateSize, heads, kvHeads, headDim, vocabSize } = config
+  return [
+    { rows: (heads + 2 * kvHeads) * headDim, columns: hiddenSize },
+    { rows: hiddenSize, columns: heads * headDim },
+    { rows: 2 * intermediateSize, columns: hiddenSize },
+    { rows: hiddenSize, columns: intermediateSize },
+    { rows: vocabSize, columns: hiddenSize },
+  ]
+}
+
+/**
+ * What a batch of `rows` rows of at most `capacity` positions takes with this checkpoint, in bytes, before anything is allocated:
+ * with the matrix path all weights but the embedding are f16, and a tied head is a copy.
+ */
+export function planMemory(
+  checkpoint: Checkpoint,
+  rows: number,
+  capacity: number,
+  maxBinding: number,
+  matmul: MatmulMode = "f32",
+): MemoryPlan {
   const { config } = checkpoint
   const limits = passLimits(config, maxBinding)
   const { token, logit } = workspaceWidths(config)
-  const weights = sum(
+  const halves = matmul !== "f32"
+  const stored = sum(
     [...checkpoint.tensors.values()].map((entry) => {
       const [n = 1, columns] = entry.shape
-      return columns === undefined ? pad8(n) * 4 : n * pad8(columns) * bytesPerWeight[weightType(entry)]
+      if (columns === undefined) return pad8(n) * 4
+      const size = halves && entry.name !== EMBEDDING ? 2 : bytesPerWeight[weightType(entry)]
+      return n * pad8(columns) * size
     }),
   )
+  const weights = stored + (halves && config.tiedEmbeddings ? halfBytes(config.vocabSize, config.hiddenSize) : 0)
   const cache = 2 * config.layers * rows * capacity * config.kvHeads * config.headDim * 4
   const tokens = Math.min(limits.tokens, rows * capacity)
-  const workspace = 4 * (tokens * sum(Object.values(token)) + Math.min(limits.logits, tokens) * sum(Object.values(logit)))
+  const ofPasses = 4 * (tokens * sum(Object.values(token)) + Math.min(limits.logits, tokens) * sum(Object.values(logit)))
+  const ofMatrices = halves
+    ? sum(Object.values(matrixScratch(matrixSizes(config), partsOf[matmul], limits.tokens, maxBinding)))
+    : 0
+  const workspace = ofPasses + ofMatrices
   return { rows, capacity, weights, cache, workspace, total: weights + cache + workspace }
 }

@@ -7,6 +7,7 @@ import type { Device } from "./device.ts"
 import { InputError } from "./errors.ts"
 import { type Completion, type GenerationOptions, complete, decode } from "./generate.ts"
 import { completeAndJudge, type JudgedCompletion } from "./judge.ts"
+import { type MatmulOptions, type Precision, precisionWarnings } from "./matmul-path.ts"
 import { type MemoryPlan, planMemory } from "./memory.ts"
 import { run, type RunOptions, type RunResult, unembedRows } from "./run.ts"
 import { score, type ScoreOptions, type Sequence, type TokenScores } from "./score.ts"
@@ -16,7 +17,7 @@ import type { LoadOptions } from "./weights.ts"
 /** A text, encoded as the tokenizer's post-processor says, or ids taken as they are. */
 export type Prompt = string | readonly number[]
 
-export interface LoadModelOptions extends LoadOptions {
+export interface LoadModelOptions extends LoadOptions, MatmulOptions {
   readonly device: Device
 }
 
@@ -37,6 +38,8 @@ export class Model implements Disposable {
   readonly tokenizer: Tokenizer | undefined
   /** What was odd about the checkpoint, a line each. */
   readonly warnings: readonly string[]
+  /** How its matrices are multiplied, and what that took from the weights. */
+  readonly precision: Precision
   /** Ids at which a completion ends. */
   readonly endIds: readonly number[]
   readonly #core: Core
@@ -47,7 +50,8 @@ export class Model implements Disposable {
     this.config = checkpoint.config
     this.device = core.device
     this.tokenizer = checkpoint.tokenizer
-    this.warnings = checkpoint.warnings
+    this.precision = core.precision
+    this.warnings = [...checkpoint.warnings, ...precisionWarnings(core.precision)]
     this.#core = core
     this.#checkpoint = checkpoint
     const { vocabSize } = this.config
@@ -57,7 +61,7 @@ export class Model implements Disposable {
 
   /**
    * Loads a model from a folder of Hugging Face files, or from a checkpoint that was opened before (its files still open).
-   * @throws InputError for files that are absent or broken, OutOfMemoryError naming the tensor that did not fit.
+   * @throws InputError for files that are absent or broken or matrix units that are not there, OutOfMemoryError naming the tensor that did not fit.
    */
   static async load(from: Folder | Checkpoint, options: LoadModelOptions): Promise<Model> {
     const checkpoint = "tensors" in from ? from : await openCheckpoint(from)
@@ -200,7 +204,7 @@ export class Model implements Disposable {
 
   /** The bytes that `rows` rows of at most `capacity` tokens take. */
   planMemory(rows: number, capacity: number): MemoryPlan {
-    return planMemory(this.#checkpoint, rows, capacity, this.device.maxBinding)
+    return planMemory(this.#checkpoint, rows, capacity, this.device.maxBinding, this.precision.matmul)
   }
 
   dispose(): void {

@@ -4,6 +4,7 @@ import { bytesPerWeight, type WeightType } from "../kernels/weights.ts"
 import type { Checkpoint } from "./checkpoint.ts"
 import type { LlamaConfig } from "./config.ts"
 import type { Device, GpuBuffer } from "./device.ts"
+import { addCounts, halfBytes, type HalfCounts, halveChunk, noHalves } from "./half-chunk.ts"
 import { Recorder } from "./recorder.ts"
 import { type TensorEntry, readTensorF32 } from "./safetensors.ts"
 
@@ -13,6 +14,8 @@ export interface Chunk {
   readonly firstRow: number
   readonly rows: number
   readonly type: WeightType
+  /** What products with it are multiplied by, where its weights were scaled for the matrix path. */
+  readonly scale?: number
   /** The tensors in it, from top to bottom. */
   readonly parts: readonly { readonly name: string; readonly rows: number }[]
 }
@@ -49,8 +52,10 @@ export interface Weights {
   readonly head: Matrix
   /** f32 ones [pad8(hidden)]: a norm without a weight, which `ln_final.hook_normalized` is. */
   readonly ones: GpuBuffer
-  /** Every buffer, in the order of loading, each with the name of its tensor or tensors. */
+  /** Every buffer, each with the name of its tensor or tensors. */
   readonly buffers: readonly GpuBuffer[]
+  /** What became of the weights in f16, where they were converted. */
+  readonly halves: HalfCounts | undefined
 }
 
 export interface LoadProgress {
@@ -68,6 +73,8 @@ export interface LoadOptions {
 /** Bytes read and handed to the GPU at a time, and how many may be on their way: they bound the host's memory. */
 const PIECE = 8 * 2 ** 20
 const IN_FLIGHT = 4 * PIECE
+
+export const EMBEDDING = "model.embed_tokens.weight"
 
 const TYPES: Readonly<Record<string, WeightType>> = { F32: "f32", F16: "f16", BF16: "bf16" }
 
@@ -112,15 +119,21 @@ export function segmentRows(entries: readonly TensorEntry[], maxBytes: number): 
 }
 
 /**
- * Streams a checked checkpoint to the GPU, in the precision it is stored in.
+ * Streams a checked checkpoint to the GPU, in the precision it is stored in. With `halves` all but the embedding becomes f16 there,
+ * scaled, for the matrix path.
  *
  * The host holds a few pieces of 8 MiB at a time, whatever the model's size.
  * @throws OutOfMemoryError naming the tensor that did not fit; nothing stays allocated then.
  */
-export async function loadWeights(device: Device, checkpoint: Checkpoint, options: LoadOptions = {}): Promise<Weights> {
+export async function loadWeights(
+  device: Device,
+  checkpoint: Checkpoint,
+  options: LoadOptions = {},
+  halves = false,
+): Promise<Weights> {
   const loader = new TensorLoader(device, checkpoint, options)
   try {
-    const weights = await loadLlama(loader, checkpoint.config)
+    const weights = await loadLlama(loader, checkpoint.config, halves)
     device.doing("waiting for work")
     return weights
   } catch (error) {
@@ -129,25 +142,33 @@ export async function loadWeights(device: Device, checkpoint: Checkpoint, option
   }
 }
 
-async function loadLlama(loader: TensorLoader, config: LlamaConfig): Promise<Weights> {
-  const embedding = await loader.matrix("model.embed_tokens.weight")
+async function loadLlama(loader: TensorLoader, config: LlamaConfig, halves: boolean): Promise<Weights> {
+  const embedding = await loader.matrix(EMBEDDING)
+  let counts = halves ? noHalves : undefined
+  const halved = async (matrix: Matrix): Promise<Matrix> => {
+    if (!counts) return matrix
+    const result = await loader.halve(matrix, matrix === embedding)
+    counts = addCounts(counts, result.counts)
+    return result.matrix
+  }
+  const factor = async (...names: string[]): Promise<Matrix> => halved(await loader.matrix(...names))
   const layers: LayerWeights[] = []
   for (let l = 0; l < config.layers; l++) {
     const name = (rest: string): string => `model.layers.${l}.${rest}.weight`
     layers.push({
       inputNorm: await loader.vector(name("input_layernorm")),
-      qkv: await loader.matrix(name("self_attn.q_proj"), name("self_attn.k_proj"), name("self_attn.v_proj")),
-      output: await loader.matrix(name("self_attn.o_proj")),
+      qkv: await factor(name("self_attn.q_proj"), name("self_attn.k_proj"), name("self_attn.v_proj")),
+      output: await factor(name("self_attn.o_proj")),
       postNorm: await loader.vector(name("post_attention_layernorm")),
-      gateUp: await loader.matrix(name("mlp.gate_proj"), name("mlp.up_proj")),
-      down: await loader.matrix(name("mlp.down_proj")),
+      gateUp: await factor(name("mlp.gate_proj"), name("mlp.up_proj")),
+      down: await factor(name("mlp.down_proj")),
     })
   }
   const finalNorm = await loader.vector("model.norm.weight")
-  const head = config.tiedEmbeddings ? embedding : await loader.matrix("lm_head.weight")
+  const head = config.tiedEmbeddings ? await halved(embedding) : await factor("lm_head.weight")
   const ones = loader.floats("ones", new Float32Array(config.hiddenSize).fill(1))
   await loader.flush()
-  return { embedding, layers, finalNorm, head, ones, buffers: loader.buffers }
+  return { embedding, layers, finalNorm, head, ones, buffers: loader.buffers, halves: counts }
 }
 
 /** Tensors to load, of checked names, shapes and precisions, and the bytes of all of them. */
@@ -204,6 +225,21 @@ export class TensorLoader implements Disposable {
     return { rows: entries.reduce((sum, { shape }) => sum + (shape[0] ?? 0), 0), columns, chunks }
   }
 
+  /** A loaded matrix as f16, scaled; the buffers it came in are freed unless they are `kept`. */
+  async halve(matrix: Matrix, kept: boolean): Promise<{ readonly matrix: Matrix; readonly counts: HalfCounts }> {
+    const chunks: Chunk[] = []
+    let counts = noHalves
+    for (const chunk of matrix.chunks) {
+      this.#options.signal?.throwIfAborted()
+      const into = this.#allocate(chunk.buffer.label, halfBytes(chunk.rows, matrix.columns))
+      const halved = await halveChunk(this.#device, chunk, matrix.columns, into)
+      chunks.push(halved.chunk)
+      counts = addCounts(counts, halved.counts)
+      if (!kept) this.#free(chunk.buffer)
+    }
+    return { matrix: { ...matrix, chunks }, counts }
+  }
+
   /** Waits for the writes so far: their staging memory is freed only then. */
   async flush(): Promise<void> {
     this.#inFlight = 0
@@ -231,6 +267,11 @@ export class TensorLoader implements Disposable {
     const buffer = this.#device.createBuffer(label, bytes)
     this.buffers.push(buffer)
     return buffer
+  }
+
+  #free(buffer: GpuBuffer): void {
+    this.buffers.splice(this.buffers.indexOf(buffer), 1)
+    buffer.dispose()
   }
 
   /** Rows `from … from + rows` of a tensor into `buffer` at byte `offset`, padded to the stride of the kernels. */

@@ -38,3 +38,10 @@ export const ceilDiv = (a: number, b: number): number => Math.ceil(a / b)
  * bytes in every precision. Sizes of real checkpoints are multiples of 8 already.
  */
 export const pad8 = (n: number): number => ceilDiv(n, 8) * 8
+
+/** WGSL constants: sizes of arrays must be `const`, not `override`. */
+export function sizes(values: Readonly<Record<string, number>>): string {
+  return Object.entries(values)
+    .map(([name, value]) => `const ${name} = ${value}u;\n`)
+    .join("")
+}

@@ -1,4 +1,4 @@
-import { ceilDiv, pad8, type Kernel } from "./kernel.ts"
+import { ceilDiv, float, type Kernel, pad8, sizes } from "./kernel.ts"
 import broadcastRowCode from "./matmul-broadcast-row.wgsl"
 import broadcastCode from "./matmul-broadcast.wgsl"
 import lanesCode from "./matmul-lanes.wgsl"
@@ -37,6 +37,8 @@ export interface MatmulShape {
   readonly columns: number
   readonly type: WeightType
   readonly variant: MatmulVariant
+  /** What outputs are multiplied by, where the weights were scaled; 1 unless told, which leaves every bit as it is. */
+  readonly scale?: number
 }
 
 export interface MatmulParameters {
@@ -61,7 +63,7 @@ interface Cut {
  * The sizes are parameters and not constants of the shader: all weights of a type share one pipeline.
  */
 export function matmul(shape: MatmulShape): Kernel<MatmulParameters> {
-  const { rows, columns, type, variant } = shape
+  const { rows, columns, type, variant, scale = 1 } = shape
   const { code, ...workgroup } = cut(variant)
   const enable = variant.kind.startsWith("broadcast") ? "enable subgroups;\n" : ""
   return {
@@ -69,7 +71,7 @@ export function matmul(shape: MatmulShape): Kernel<MatmulParameters> {
     code: enable + weightCode(type) + commonCode + code,
     constants: {},
     bindings: ["read", "read", "write"],
-    parameters: (p) => [p.tokens, p.outStride, p.outOffset, rows, pad8(columns)],
+    parameters: (p) => [p.tokens, p.outStride, p.outOffset, rows, pad8(columns), float(scale)],
     grid: (p) => [ceilDiv(rows, workgroup.rows), ceilDiv(p.tokens, workgroup.tokens), 1],
   }
 }
@@ -87,11 +89,4 @@ function cut(variant: MatmulVariant): Cut {
 function tileCut({ tokens, rows, depth, laneTokens, laneRows }: Extract<MatmulVariant, { kind: "tile" }>): Cut {
   const header = sizes({ TILE_TOKENS: tokens, TILE_ROWS: rows, DEPTH: depth, LANE_TOKENS: laneTokens, LANE_ROWS: laneRows })
   return { code: header + tileCode, tokens, rows }
-}
-
-/** Sizes of arrays must be `const` in WGSL, not `override`. */
-function sizes(values: Readonly<Record<string, number>>): string {
-  return Object.entries(values)
-    .map(([name, value]) => `const ${name} = ${value}u;\n`)
-    .join("")
 }

@@ -5,6 +5,7 @@ struct Parameters {
   outOffset: u32,
   rows: u32,
   stride: u32, // elements from one row of x or of the weights to the next: a multiple of 8
+  scale: f32, // of the outputs
 }
 
 @group(0) @binding(1) var<storage, read> weights: array<Packed8>;
@@ -17,6 +18,6 @@ fn lastRow() -> u32 { return parameters.rows - 1; }
 
 fn write(token: u32, row: u32, sum: f32) {
   if (token < parameters.tokens && row < parameters.rows) {
-    out[token * parameters.outStride + parameters.outOffset + row] = sum;
+    out[token * parameters.outStride + parameters.outOffset + row] = sum * parameters.scale;
   }
 }

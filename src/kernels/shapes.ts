@@ -1,4 +1,5 @@
 import type { AttentionOptions } from "./attention.ts"
+import type { MatrixTile } from "./matmul-matrix.ts"
 import type { MatmulVariant } from "./matmul.ts"
 
 /** What the choice of shapes depends on. */
@@ -78,4 +79,50 @@ export function chooseMatmul(shapes: KernelShapes, tokens: number): MatmulVarian
   const step = shapes.matmul.find((each) => tokens <= each.upTo) ?? shapes.matmul.at(-1)
   if (!step) throw new RangeError("a table of shapes without a step")
   return step.variant
+}
+
+/** A tile for matrix units, and the most tokens that it is for. */
+interface MatrixStep {
+  readonly upTo: number
+  readonly tile: MatrixTile
+  /** Whether several workgroups share a tile's columns where there would be too few of them to fill a GPU. */
+  readonly split: boolean
+}
+
+/** Below this many tokens memory is the limit, and a matrix unit would multiply mostly padding. */
+export const MATRIX_MIN_TOKENS = 16
+
+const matrixTile = (tokens: number, rows: number, depth: number, subgroupTokens: number, subgroupRows: number): MatrixTile => ({
+  tokens,
+  rows,
+  depth,
+  subgroupTokens,
+  subgroupRows,
+})
+
+/** Ascending, the last without end. Reasoned, not timed yet. */
+export const MATRIX_STEPS: readonly MatrixStep[] = [
+  { upTo: 32, tile: matrixTile(32, 64, 64, 16, 32), split: true },
+  { upTo: 128, tile: matrixTile(64, 64, 64, 32, 32), split: true },
+  { upTo: 511, tile: matrixTile(128, 64, 64, 32, 32), split: false },
+  { upTo: Infinity, tile: matrixTile(128, 128, 32, 64, 64), split: false },
+]
+
+/** The most tokens of a step that splits. */
+export const MATRIX_SPLIT_TOKENS = 128
+
+// Two workgroups for each of a large GPU's 132 multiprocessors; a split shorter than this is all start and end.
+const WANTED_WORKGROUPS = 256
+const SPLIT_COLUMNS = 512
+const MAX_SPLITS = 8
+
+/** The tile for `tokens` tokens. */
+export function chooseMatrixTile(tokens: number): MatrixStep {
+  return MATRIX_STEPS.find((each) => tokens <= each.upTo) as MatrixStep
+}
+
+/** How many workgroups share a tile's columns. It depends on the weight alone: a token's bits are the same in all steps that split. */
+export function chooseSplits(rows: number, columns: number): number {
+  const wanted = Math.floor(WANTED_WORKGROUPS / Math.ceil(rows / 64))
+  return Math.max(1, Math.min(wanted, Math.floor(columns / SPLIT_COLUMNS), MAX_SPLITS))
 }

@@ -1,6 +1,7 @@
 import { create } from "webgpu"
 import { Device, type DeviceOptions } from "../engine/device.ts"
 import { AdapterError } from "../engine/errors.ts"
+import { matmulPath } from "../engine/matmul-path.ts"
 
 export interface OpenDeviceOptions extends DeviceOptions {
   /** Part of the adapter's name, upper or lower case; without it the fastest adapter that Dawn finds. */
@@ -24,7 +25,8 @@ const ALWAYS = [
  * Opens a WebGPU device through Dawn.
  *
  * The instance is kept on `globalThis`: if it were collected while a device lives, the process would abort.
- * @throws AdapterError when there is no adapter, none of that name, or the null backend alone.
+ * @throws AdapterError when there is no adapter, none of that name, or the null backend alone; InputError when matrix units are
+ * asked for and not there, or compute wrong.
  */
 export async function openDevice(options: OpenDeviceOptions = {}): Promise<Device> {
   const enable = [...ALWAYS, ...(options.debug ? [] : FAST)]
@@ -33,7 +35,14 @@ export async function openDevice(options: OpenDeviceOptions = {}): Promise<Devic
   const kept = globalThis as { redlineDawn?: GPU[] }
   const gpu = create(flags)
   ;(kept.redlineDawn ??= []).push(gpu)
-  return Device.from(await requestAdapter(gpu, options.adapter), options)
+  const device = await Device.from(await requestAdapter(gpu, options.adapter), options)
+  try {
+    await matmulPath(device, options.matmul)
+    return device
+  } catch (error) {
+    device.dispose()
+    throw error
+  }
 }
 
 async function requestAdapter(gpu: GPU, name: string | undefined): Promise<GPUAdapter> {

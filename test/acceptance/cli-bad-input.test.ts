@@ -77,6 +77,11 @@ describe("bad input is one line and exit code 2, and leaves nothing behind", () 
       [...score, "--vector", "a-file", "--coefficient", "1"],
       "--vector a-file: expected a file that ends in .safetensors or .gguf",
     ],
+    [
+      "another way to multiply",
+      ["info", "--matmul", "fast"],
+      "--matmul: expected auto, f32, matrix or matrix-exact, found «fast»; choose one of them",
+    ],
     ["no folder", ["generate", "--model", "nowhere", "--prompt", "x"], "nowhere: expected a folder, found no such file"],
     ["a file for a folder", ["info", "--model", "a-file"], "a-file: expected a folder, found a file"],
     [

@@ -268,6 +268,7 @@ test("info plans memory without loading", async () => {
     adapter: { software: expect.any(Boolean) },
     features: expect.arrayContaining(["core-features-and-limits"]),
     limits: { maxBufferSize: expect.any(Number), maxStorageBufferBindingSize: expect.any(Number) },
+    matmul: { mode: "f32", reason: expect.stringContaining("measured") },
     model: { name: "tiny-talk", vocabSize: 4096 },
     memory: { rows: 2, positions: 64, cache: 2 * 6 * 2 * 64 * 4 * 32 * 4 },
   })
@@ -276,6 +277,7 @@ test("info plans memory without loading", async () => {
   const { code, stdout } = await redline("info")
   expect(code).toBe(0)
   expect(stdout).toMatch(/^adapter +.+\n/)
+  expect(stdout).toMatch(/\nmatrices +f32: auto does not take matrix units .*\nmatrix units +.+\n/)
   expect(stdout).toContain("\nmemory for 32 rows of 64 positions\n")
 })
 
