@@ -15,6 +15,8 @@ import { parseArgs } from "node:util"
 const root = fileURLToPath(new URL("..", import.meta.url))
 const PROGRAMS = ["bench", "make-checkpoint"]
 const COEFFICIENTS = ["--coefficients", "64", "--tokens", "32", "--prompt-tokens", "8"]
+/** The paths by matrix units, which are left out with their reason where there are none. */
+const MATRIX = ["matrix", "matrix-exact"]
 const IDS = "1,17,290,33,418,5,77,260,140,9,311,64"
 const PEER = join(root, "scripts/hf_baseline.py")
 const python = process.env.PYTHON ?? "python3"
@@ -67,6 +69,12 @@ function run1() {
     measure("decode", shape, ["--rows", "1,8,64", "--repeats", "3"])
     measure("prefill", shape, ["--lengths", "512,2048", "--repeats", "3"])
     measure("search", shape, [...COEFFICIENTS, "--singles", "8", "--repeats", "2"])
+    for (const matmul of MATRIX) {
+      measure("agreement", shape, ["--matmul", matmul], `-${matmul}`)
+      measure("search", shape, [...COEFFICIENTS, "--singles", "1", "--repeats", "2", "--matmul", matmul], `-${matmul}`)
+    }
+    measure("decode", shape, ["--rows", "16,64", "--repeats", "3", "--matmul", "matrix"], "-matrix")
+    measure("prefill", shape, ["--lengths", "512,2048", "--repeats", "3", "--matmul", "matrix"], "-matrix")
   }
 }
 
@@ -123,9 +131,9 @@ json.dump((v / v.norm()).tolist(), open(${JSON.stringify(vector)}, 'w'))`
   }
 }
 
-function measure(name, shape, args) {
+function measure(name, shape, args, how = "") {
   const card = existsSync(file("card")) ? ["--card", file("card")] : []
-  bench(name, ["--model", folder(shape), ...args, ...card, "--out", file(`${name}-${shape}`)], 240)
+  bench(name, ["--model", folder(shape), ...args, ...card, "--out", file(`${name}-${shape}${how}`)], 240)
 }
 
 function bench(name, args, seconds) {
@@ -194,26 +202,35 @@ function printTable() {
       if (!existsSync(path)) return undefined
       return { ...JSON.parse(readFileSync(path, "utf8")), when: statSync(path).mtimeMs < started ? " (of an earlier run)" : "" }
     }
-    return [...ownLines(read), ...baselineLines(read)].map((line) => `${shape.padEnd(10)} ${line}`)
+    const own = ["", ...MATRIX.map((matmul) => `-${matmul}`)].flatMap((how) => [...ownLines(read, how)])
+    return [...own, ...baselineLines(read)].map((line) => `${shape.padEnd(10)} ${line}`)
   })
   process.stdout.write(`\n${lines.join("\n")}\nraw numbers: ${settings.out}/*-${settings.name}.json\n`)
 }
 
-function* ownLines(read) {
-  const [load, decode, prefill, search] = ["load", "decode", "prefill", "search"].map(read)
+/** What a path was measured at; `how` is the end of its files' names. */
+function* ownLines(read, how) {
+  const [load, decode, prefill, agreement, search] = ["load", "decode", "prefill", "agreement", "search"].map((what) =>
+    read(what + how),
+  )
+  const by = how === "" ? "" : ` by ${how.slice(1)}`
   const percent = (share) => `${(100 * share).toFixed(1)} %`
   const list = (values) => values.map((x) => x.toFixed(2)).join(", ")
   if (load) yield `load: ${list(load.runs.map(({ weights }) => weights))} s for ${(load.bytes / 1e9).toFixed(2)} GB${load.when}`
   for (const { rows, step, tokensPerSecond, ofBandwidth } of decode?.results ?? []) {
     const speed = `${(step * 1000).toFixed(2)} ms a step, ${tokensPerSecond.toFixed(0)} tokens/s`
-    yield `decode, rows ${rows}: ${speed}, ${percent(ofBandwidth)} of bandwidth${decode.when}`
+    yield `decode${by}, rows ${rows}: ${speed}, ${percent(ofBandwidth)} of bandwidth${decode.when}`
   }
   for (const { length, tokensPerSecond, ofArithmetic } of prefill?.results ?? []) {
-    yield `prefill, ${length} tokens: ${tokensPerSecond.toFixed(0)} tokens/s, ${percent(ofArithmetic)} of arithmetic${prefill.when}`
+    yield `prefill${by}, ${length} tokens: ${tokensPerSecond.toFixed(0)} tokens/s, ${percent(ofArithmetic)} of arithmetic${prefill.when}`
+  }
+  if (agreement) {
+    const { sameRows, mean, rows, when } = agreement
+    yield `greedy tokens${by} are f32's in ${percent(sameRows)} of ${rows} rows, log-probs within ${mean.toExponential(1)} nats mean${when}`
   }
   if (!search) return
   const { seconds, coefficients, tokens, singles, when } = search
-  yield `search, ${coefficients} x ${tokens}: ${list(seconds.batch)} s in one batch; ${singles} one by one ${list(seconds.oneByOne)} s${when}`
+  yield `search${by}, ${coefficients} x ${tokens}: ${list(seconds.batch)} s in one batch; ${singles} one by one ${list(seconds.oneByOne)} s${when}`
 }
 
 function* baselineLines(read) {

@@ -1,5 +1,5 @@
 import { notNegative, type Options } from "../../src/cli/options.ts"
-import { openCheckpoint, type Checkpoint, Model, RedlineError, type Steering } from "../../src/index.ts"
+import { openCheckpoint, type Checkpoint, Model, parseMatmul, RedlineError, type Steering } from "../../src/index.ts"
 import { type DiskFolder, embeddedModel, openFolder } from "../../src/node.ts"
 import type { ScriptOptions } from "../program.ts"
 import { random } from "./random.ts"
@@ -14,11 +14,17 @@ export interface BenchModel extends AsyncDisposable {
 /** The folder after `--model`; the embedded model's unless told. */
 export const modelFolder = ({ options }: BenchContext): string => options.text("model") ?? embeddedModel
 
-/** Loads the model after `--model`. */
-export async function loadBenchModel(context: BenchContext): Promise<BenchModel> {
+/** Loads the model after `--model`, to multiply as `--matmul` says unless told otherwise. */
+export async function loadBenchModel(
+  context: BenchContext,
+  matmul: string | undefined = context.options.text("matmul"),
+): Promise<BenchModel> {
   const folder: DiskFolder = await openFolder(modelFolder(context))
   const checkpoint = await openCheckpoint(folder)
-  const model = await Model.load(checkpoint, { device: context.device })
+  const model = await Model.load(checkpoint, {
+    device: context.device,
+    ...(matmul !== undefined && { matmul: parseMatmul(matmul, "--matmul") }),
+  })
   return {
     model,
     checkpoint,
@@ -33,7 +39,8 @@ export async function loadBenchModel(context: BenchContext): Promise<BenchModel>
 export function modelFacts({ model, checkpoint }: Pick<BenchModel, "model" | "checkpoint">): Record<string, unknown> {
   const types = new Set([...checkpoint.tensors.values()].map(({ dtype }) => dtype))
   const { layers, hiddenSize, vocabSize } = model.config
-  return { model: model.name, layers, hiddenSize, vocabSize, bytes: checkpoint.bytes, precisions: [...types] }
+  const { matmul } = model.precision
+  return { model: model.name, layers, hiddenSize, vocabSize, bytes: checkpoint.bytes, precisions: [...types], matmul }
 }
 
 /** Bytes of weights that a step reads at least: all but the embedding, where the head has a matrix of its own. */

@@ -24,7 +24,14 @@ export interface BenchContext {
   readonly repeats: number
 }
 
-const COMMON: ScriptOptions = { model: undefined, adapter: undefined, repeats: "5", out: undefined, card: undefined }
+const COMMON: ScriptOptions = {
+  model: undefined,
+  adapter: undefined,
+  matmul: undefined,
+  repeats: "5",
+  out: undefined,
+  card: undefined,
+}
 
 /**
  * Runs a benchmark and writes its raw numbers, with the command that made them, where `--out` names a file.

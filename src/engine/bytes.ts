@@ -11,6 +11,17 @@ export interface ByteSource {
    * @throws InputError when the source has fewer.
    */
   slice(start: number, end: number): Promise<ArrayBuffer>
+  /**
+   * Fills `target` with the bytes from `start` on, where that spares a copy.
+   * @throws InputError when the source has fewer.
+   */
+  readInto?(target: Uint8Array, start: number): Promise<void>
+}
+
+/** Fills `target` with a source's bytes from `start` on. @throws InputError when it has fewer. */
+export async function readInto(source: ByteSource, target: Uint8Array, start: number): Promise<void> {
+  if (source.readInto) return source.readInto(target, start)
+  target.set(new Uint8Array(await source.slice(start, start + target.byteLength)))
 }
 
 /** A place with named files: a folder on disk, a base URL, files in memory. */

@@ -173,6 +173,14 @@ export class Device implements Disposable {
     return owned
   }
 
+  /** A buffer to be mapped for writing and copied from. Its caller destroys it; failures arrive as those of {@link createBuffer}. */
+  createStaging(label: string, bytes: number): GPUBuffer {
+    this.gpu.pushErrorScope("out-of-memory")
+    const buffer = this.gpu.createBuffer({ label, size: bytes, usage: GPU_MAP_WRITE | GPU_COPY_SRC })
+    this.#watch(this.gpu.popErrorScope(), (error) => new OutOfMemoryError(`out of memory allocating ${label}: ${error.message}`))
+    return buffer
+  }
+
   /** A buffer that holds `data`. */
   upload(label: string, data: Float32Array | Uint32Array): GpuBuffer {
     const buffer = this.createBuffer(label, data.byteLength)
@@ -327,6 +335,7 @@ export class Device implements Disposable {
 
 // The values of GPUBufferUsage and GPUShaderStage in the WebGPU specification: Node.js has no such globals.
 const GPU_MAP_READ = 0x1
+const GPU_MAP_WRITE = 0x2
 const GPU_COPY_SRC = 0x4
 const GPU_COPY_DST = 0x8
 const GPU_UNIFORM = 0x40

@@ -1,12 +1,14 @@
 import { findBad } from "../kernels/find-bad.ts"
 import { pad8 } from "../kernels/kernel.ts"
 import { bytesPerWeight, type WeightType } from "../kernels/weights.ts"
+import { readInto } from "./bytes.ts"
 import type { Checkpoint } from "./checkpoint.ts"
 import type { LlamaConfig } from "./config.ts"
 import type { Device, GpuBuffer } from "./device.ts"
 import { addCounts, halfBytes, type HalfCounts, halveChunk, noHalves } from "./half-chunk.ts"
 import { Recorder } from "./recorder.ts"
 import { type TensorEntry, readTensorF32 } from "./safetensors.ts"
+import { PIECE, Uploader } from "./uploader.ts"
 
 /** Rows `firstRow … firstRow + rows` of a matrix, in one buffer: packed [pad8(rows), pad8(columns)]. */
 export interface Chunk {
@@ -69,10 +71,6 @@ export interface LoadOptions {
   readonly onProgress?: (progress: LoadProgress) => void
   readonly signal?: AbortSignal
 }
-
-/** Bytes read and handed to the GPU at a time, and how many may be on their way: they bound the host's memory. */
-const PIECE = 8 * 2 ** 20
-const IN_FLIGHT = 4 * PIECE
 
 export const EMBEDDING = "model.embed_tokens.weight"
 
@@ -181,13 +179,14 @@ export class TensorLoader implements Disposable {
   readonly #device: Device
   readonly #files: TensorFiles
   readonly #options: LoadOptions
+  readonly #uploader: Uploader
   #done = 0
-  #inFlight = 0
 
   constructor(device: Device, files: TensorFiles, options: LoadOptions) {
     this.#device = device
     this.#files = files
     this.#options = options
+    this.#uploader = new Uploader(device)
   }
 
   /** Numbers from the host as f32 [pad8(length)]. */
@@ -240,15 +239,14 @@ export class TensorLoader implements Disposable {
     return { matrix: { ...matrix, chunks }, counts }
   }
 
-  /** Waits for the writes so far: their staging memory is freed only then. */
+  /** Waits for the writes so far and frees their staging memory. */
   async flush(): Promise<void> {
-    this.#inFlight = 0
-    this.#device.gpu.queue.submit([])
-    await this.#device.gpu.queue.onSubmittedWorkDone()
-    await this.#device.settled()
+    await this.#uploader.flush()
+    this.#uploader.dispose()
   }
 
   dispose(): void {
+    this.#uploader.dispose()
     for (const buffer of this.buffers) buffer.dispose()
   }
 
@@ -285,11 +283,11 @@ export class TensorLoader implements Disposable {
       this.#options.signal?.throwIfAborted()
       const count = Math.min(rowsPerPiece, rows - row)
       const begin = entry.begin + (from + row) * rowBytes
-      const bytes = new Uint8Array(await entry.source.slice(begin, begin + count * rowBytes))
-      this.#device.write(buffer, rowBytes === stride ? bytes : padRows(bytes, count, rowBytes, stride), offset + row * stride)
-      this.#advance(bytes.byteLength)
-      this.#inFlight += count * stride
-      if (this.#inFlight >= IN_FLIGHT) await this.flush()
+      await this.#uploader.send(buffer, offset + row * stride, count * stride, async (target) => {
+        if (rowBytes === stride) return readInto(entry.source, target, begin)
+        padRows(new Uint8Array(await entry.source.slice(begin, begin + count * rowBytes)), target, rowBytes, stride)
+      })
+      this.#advance(count * rowBytes)
     }
   }
 
@@ -330,8 +328,9 @@ async function holdsBad(device: Device, buffer: GpuBuffer, type: WeightType, off
   return new Uint32Array(await device.read(found, 4))[0] !== 0
 }
 
-function padRows(bytes: Uint8Array, rows: number, rowBytes: number, stride: number): Uint8Array {
-  const padded = new Uint8Array(rows * stride)
-  for (let row = 0; row < rows; row++) padded.set(bytes.subarray(row * rowBytes, (row + 1) * rowBytes), row * stride)
-  return padded
+function padRows(bytes: Uint8Array, padded: Uint8Array, rowBytes: number, stride: number): void {
+  for (let from = 0, to = 0; from < bytes.length; from += rowBytes, to += stride) {
+    padded.set(bytes.subarray(from, from + rowBytes), to)
+    padded.fill(0, to + rowBytes, to + stride)
+  }
 }

@@ -25,9 +25,15 @@ class OpenFile implements FileSource {
   async slice(start: number, end: number): Promise<ArrayBuffer> {
     checkRange(this, start, end)
     const bytes = new Uint8Array(end - start)
+    await this.readInto(bytes, start)
+    return bytes.buffer
+  }
+
+  async readInto(target: Uint8Array, start: number): Promise<void> {
+    checkRange(this, start, start + target.byteLength)
     let filled = 0
-    while (filled < bytes.length) {
-      const { bytesRead } = await this.#handle.read(bytes, filled, bytes.length - filled, start + filled)
+    while (filled < target.length) {
+      const { bytesRead } = await this.#handle.read(target, filled, target.length - filled, start + filled)
       if (bytesRead === 0) {
         throw new InputError({
           where: this.name,
@@ -37,7 +43,6 @@ class OpenFile implements FileSource {
       }
       filled += bytesRead
     }
-    return bytes.buffer
   }
 
   close(): Promise<void> {

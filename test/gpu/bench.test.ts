@@ -190,13 +190,16 @@ test("logits: those of another engine are compared, plain and steered", async ()
 
 // What the command line answers, and with which exit code.
 const BAD: readonly (readonly [args: string, message: string])[] = [
-  ["dekode", "bench: expected one of card, search, decode, prefill, load, logits, capture, metrics, found «dekode»"],
+  ["dekode", "bench: expected one of card, search, decode, prefill, load, logits, agreement, capture, metrics, found «dekode»"],
   ["decode --row 1", "bench decode: expected --model --adapter"],
   ["decode --rows 1,x", "bench: --rows: expected whole numbers of at least 1, such as 1,8,64, found «1,x»"],
   ["load --repeats 0", "bench: --repeats: expected a whole number of at least 1, found «0»"],
   ["load --model /nowhere", "bench: /nowhere: expected a folder, found no such file or folder"],
   ["decode --card /nowhere.json", "bench: --card /nowhere.json: expected the JSON of «bench card --out», found no such file"],
   ["load --out /nowhere/x.json", "bench: /nowhere/x.json: expected a writable file, found no such file or folder"],
+  ["agreement", "bench: --matmul: expected a value, found nothing; name what is compared with f32: matrix or matrix-exact"],
+  ["agreement --matmul f32", "bench: --matmul: expected matrix or matrix-exact, found f32"],
+  ["decode --rows 1 --matmul fast", "bench: --matmul: expected auto, f32, matrix or matrix-exact, found «fast»"],
   ["logits", "bench: --against: expected a value, found nothing; name the JSON that «hf_baseline.py logits» wrote"],
 ]
 

@@ -1,5 +1,6 @@
 import { create } from "webgpu"
 import { describe, expect, test } from "vitest"
+import { compareMade } from "../../scripts/bench/agreement.ts"
 import {
   configName,
   decodeResults,
@@ -153,6 +154,15 @@ test("logits are compared with a reference", () => {
       reference,
     ).worst,
   ).toBeNaN()
+})
+
+test("two paths agree in the rows whose tokens are the same, and by their log-probs of the same tokens", () => {
+  const scores = (...rows: number[][]) =>
+    rows.map((row) => ({ logprobs: Float64Array.from(row), vocabMeans: new Float64Array(), entropies: new Float64Array() }))
+  const plain = { ids: [[1, 2], [3, 4], [5]], scores: scores([-1, -2], [-3, -4], [-5]) }
+  const other = { ids: [[1, 2], [3, 9], [5]], scores: scores([-1, -2.5], [-3, -4], [-5.5]) }
+  expect(compareMade(plain, other)).toEqual({ sameRows: 2 / 3, mean: 0.2, worst: 0.5 })
+  expect(compareMade(plain, { ...other, scores: scores([-1, NaN], [-3, -4], [-5]) }).mean).toBeNaN()
 })
 
 test("numbers are short", () => {
