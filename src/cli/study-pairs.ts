@@ -21,7 +21,7 @@ import {
 } from "../index.ts"
 import { type OpenStudy, openStudy, topicFolder, writeFileAtomic } from "../node.ts"
 import type { Context } from "./command.ts"
-import { checkLayers } from "./layers.ts"
+import { checkLayers, middleThird } from "./layers.ts"
 import { asPrompts } from "./prompts.ts"
 import { type LoadedFrom, openSearch, type RunFacts, runFacts } from "./run-record.ts"
 import { loadBeside, modelPath, openSession, type Session } from "./session.ts"
@@ -43,12 +43,13 @@ export interface StudyOutcome {
 const UNKNOWN: Truth = { coherence: () => null }
 
 /** Trains a vector of every topic, runs its grid, and the variations where they are asked for. */
-export async function studyPairs(context: Context, request: StudyRequest): Promise<StudyOutcome> {
+export async function studyPairs(context: Context, asked: StudyRequest): Promise<StudyOutcome> {
   const { options, signal } = context
-  using session = await openSession(context, (config: LlamaConfig) => checkLayers(request.layers, config))
-  using evaluator = await loadBeside(request.evaluator, session, context)
+  using session = await openSession(context, (config: LlamaConfig) => checkLayers(asked.layers ?? [], config))
+  using evaluator = await loadBeside(asked.evaluator, session, context)
   session.announce()
   const { model } = session
+  const request = { ...asked, layers: asked.layers ?? middleThird(model.config.layers) }
   const prompts = asPrompts(model, request.prompts, options, request.tokens)
   const study = new PairsStudy(context, request, session, evaluator, prompts)
   const open = await study.open()
@@ -78,10 +79,13 @@ export async function writeLabelsTemplate(folder: string, { topics, coefficients
   return file
 }
 
+/** A request whose layers are settled. */
+type Settled = StudyRequest & { readonly layers: readonly number[] }
+
 /** What the parts of a study of pairs share. */
 class PairsStudy {
   readonly #context: Context
-  readonly #request: StudyRequest
+  readonly #request: Settled
   readonly #session: Session
   readonly #evaluator: LoadedFrom | undefined
   readonly #prompts: readonly EncodedPrompt[]
@@ -89,7 +93,7 @@ class PairsStudy {
 
   constructor(
     context: Context,
-    request: StudyRequest,
+    request: Settled,
     session: Session,
     evaluator: Model | undefined,
     prompts: readonly EncodedPrompt[],
@@ -179,7 +183,7 @@ class PairsStudy {
   }
 }
 
-async function trainTopics(model: Model, { topics, layers }: StudyRequest, { terminal, signal }: Context): Promise<StudyTopic[]> {
+async function trainTopics(model: Model, { topics, layers }: Settled, { terminal, signal }: Context): Promise<StudyTopic[]> {
   const trained: StudyTopic[] = []
   for (const { name, pairs, from } of topics) {
     terminal.progress(`training vector ${trained.length + 1} of ${topics.length}`)

@@ -21,7 +21,10 @@ import { modelPath } from "./session.ts"
 
 /** The options of a study of pairs, which run folders have settled. */
 export const searchOptions: OptionTable = {
-  "layers": { value: "LAYERS", help: "0-based layers to steer at; 3-4 unless told" },
+  "layers": {
+    value: "LAYERS",
+    help: "0-based layers to steer at; 3-4 of the embedded models, the middle third of others unless told",
+  },
   "prompt": { value: "TEXT", help: "a prompt; again for more" },
   "prompts": { value: "FILE", help: "prompts, one a line; those of the embedded model unless told" },
   ...chatOption,
@@ -51,7 +54,8 @@ export interface TopicSource extends PairsSource {
 /** A study as the command line asks for it. */
 export interface StudyRequest extends GenerationSettings {
   readonly topics: readonly TopicSource[]
-  readonly layers: readonly number[]
+  /** Undefined for the middle third of a model that is not known yet. */
+  readonly layers: readonly number[] | undefined
   readonly prompts: readonly string[]
   readonly coefficients: readonly number[]
   readonly evaluator: string | undefined
@@ -88,7 +92,7 @@ export async function readStudyRequest(options: Options): Promise<StudyRequest> 
   if (out !== undefined) await assertFolderWritable(out)
   return {
     topics,
-    layers: layersOption(options) ?? [3, 4],
+    layers: layersOption(options) ?? (isEmbedded(modelPath(options)) ? [3, 4] : undefined),
     prompts: given.length > 0 ? given : linesOf(await readText(join(embeddedModel, "prompts.txt"))),
     coefficients,
     ...readGeneration(options),
@@ -111,8 +115,7 @@ export async function readTruth(options: Options, model: string, out: string | u
     const labels = Labels.parse(source, file)
     return { truth: labels.truth(), labels, describe: { labels: basename(file), ...digest(source) } }
   }
-  const known = [embeddedModel, embeddedInstructModel].some((folder) => basename(folder) === basename(resolve(model)))
-  const grammarFile = options.text("grammar") ?? (known ? join(embeddedModel, "grammar.json") : undefined)
+  const grammarFile = options.text("grammar") ?? (isEmbedded(model) ? join(embeddedModel, "grammar.json") : undefined)
   if (grammarFile !== undefined) {
     const source = await readText(grammarFile)
     const grammar = Grammar.parse(source, grammarFile)
@@ -125,6 +128,11 @@ export async function readTruth(options: Options, model: string, out: string | u
     found: `neither for ${basename(resolve(model))}`,
     todo: "or keep the texts with --out, and label them",
   })
+}
+
+/** Whether a model, by its folder's name, is one of those that come with the package. */
+function isEmbedded(model: string): boolean {
+  return [embeddedModel, embeddedInstructModel].some((folder) => basename(folder) === basename(resolve(model)))
 }
 
 async function readPromptKinds(options: Options): Promise<StudyRequest["kinds"]> {
