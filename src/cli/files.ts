@@ -1,7 +1,8 @@
 import { stat } from "node:fs/promises"
 import { dirname, join, resolve } from "node:path"
 import { InputError, type VectorFormat } from "../index.ts"
-import { assertWritable, fileSource } from "../node.ts"
+import { assertWritable, fileSource, openFolder } from "../node.ts"
+import type { Options } from "./options.ts"
 
 /** A UTF-8 file's text. @throws InputError when it cannot be read or is not UTF-8. */
 export async function readText(path: string): Promise<string> {
@@ -18,6 +19,13 @@ export async function readText(path: string): Promise<string> {
 export function linesOf(text: string): string[] {
   const lines = text.replace(/^\uFEFF/, "").split(/\r?\n/)
   return lines.filter((line) => line.trim() !== "")
+}
+
+/** The folder that an option names, known to be there before long work; undefined without the option. @throws InputError */
+export async function folderOption(options: Options, name: string): Promise<string | undefined> {
+  const path = options.text(name)
+  if (path !== undefined) await (await openFolder(path)).close()
+  return path
 }
 
 /** Makes sure, before long work, that a folder can be made or written to. Leaves nothing behind. @throws InputError */

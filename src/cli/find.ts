@@ -11,7 +11,7 @@ import {
 } from "../index.ts"
 import type { OpenRun } from "../node.ts"
 import type { Command, Context } from "./command.ts"
-import { assertFolderWritable } from "./files.ts"
+import { assertFolderWritable, folderOption } from "./files.ts"
 import { allTexts, conclusion, curveTable, settingsLine } from "./find-report.ts"
 import { readGeneration, searchGenerationOptions } from "./generation.ts"
 import { checkLayers, layersOption, middleThird } from "./layers.ts"
@@ -154,7 +154,7 @@ async function readRequest(options: Options): Promise<Request> {
   const source = await readVectorSource(options, "find", layers)
   const out = options.text("out")
   if (out !== undefined) await assertFolderWritable(out)
-  return { ...source, settings, evaluator: options.text("evaluator"), out }
+  return { ...source, settings, evaluator: await folderOption(options, "evaluator"), out }
 }
 
 function documentOf(

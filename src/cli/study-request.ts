@@ -11,7 +11,7 @@ import {
   type Truth,
 } from "../index.ts"
 import { embeddedInstructModel, embeddedModel, sha256 } from "../node.ts"
-import { assertFolderWritable, linesOf, readText } from "./files.ts"
+import { assertFolderWritable, folderOption, linesOf, readText } from "./files.ts"
 import { layersOption } from "./layers.ts"
 import { type GenerationSettings, readGeneration, searchGenerationOptions } from "./generation.ts"
 import type { Options, OptionTable } from "./options.ts"
@@ -96,7 +96,7 @@ export async function readStudyRequest(options: Options): Promise<StudyRequest> 
     prompts: given.length > 0 ? given : linesOf(await readText(join(embeddedModel, "prompts.txt"))),
     coefficients,
     ...readGeneration(options),
-    evaluator: options.text("evaluator"),
+    evaluator: await folderOption(options, "evaluator"),
     kinds: await readPromptKinds(options),
     truth,
     out,
