@@ -7,7 +7,7 @@ import type { KernelSet } from "./kernel-set.ts"
 import type { KvCache, Workspace } from "./memory.ts"
 import type { Recorder } from "./recorder.ts"
 import type { SteeringBuffers } from "./steer.ts"
-import type { Weights } from "./weights.ts"
+import type { Matrix, Weights } from "./weights.ts"
 
 /** Everything that a pass reads and writes. */
 export interface Pass {
@@ -63,8 +63,6 @@ export function* forward(recorder: Recorder, pass: Pass): Generator<HostPoint, v
   const keyWidth = kvHeads * headDim
   const qkvStride = pad8(queryWidth + 2 * keyWidth)
   const gateUpStride = pad8(2 * intermediateSize)
-  const add = (layerOutput: GpuBuffer): void =>
-    recorder.run(kernels.residual, [residual, layerOutput], { count: tokens * stride })
   const watched = (name: string): boolean => edits?.has(name) === true || capture?.wants(name) === true
   // Lets edits change an internal, then captures it. What nobody wants costs nothing.
   function* see(
@@ -80,6 +78,14 @@ export function* forward(recorder: Recorder, pass: Pass): Generator<HostPoint, v
       if (edits.onHost(name).length > 0) yield { name, target }
     }
     capture?.tap(recorder, name, buffer, start, rowStride, tokens)
+  }
+
+  // Adds a block's output to the residual stream: in one go where nobody looks at it.
+  function* addProduct(x: GpuBuffer, matrix: Matrix, name: string): Generator<HostPoint, void, void> {
+    if (!watched(name)) return kernels.multiplyAdd(recorder, x, matrix, residual, branch, tokens)
+    kernels.multiply(recorder, x, matrix, branch, tokens)
+    yield* see(name, branch, [hiddenSize])
+    recorder.run(kernels.residual, [residual, branch], { count: tokens * stride })
   }
 
   kernels.embed(recorder, weights.embedding, ids, residual, tokens)
@@ -111,9 +117,7 @@ export function* forward(recorder: Recorder, pass: Pass): Generator<HostPoint, v
       recorder.run(kernels.attention, [qkv, keys, values, rows, positions, mixed], { tokens, capacity })
     }
     yield* see(`${block}attn.hook_z`, mixed, [heads, headDim], pad8(queryWidth))
-    kernels.multiply(recorder, mixed, layer.output, branch, tokens)
-    yield* see(`${block}hook_attn_out`, branch, [hiddenSize])
-    add(branch)
+    yield* addProduct(mixed, layer.output, `${block}hook_attn_out`)
     yield* see(`${block}hook_resid_mid`, residual, [hiddenSize])
 
     recorder.run(kernels.norm, [residual, layer.postNorm, normed], { tokens })
@@ -122,9 +126,7 @@ export function* forward(recorder: Recorder, pass: Pass): Generator<HostPoint, v
     yield* see(`${block}mlp.hook_pre_linear`, gateUp, [intermediateSize], gateUpStride, intermediateSize)
     recorder.run(kernels.siluGate, [gateUp, gated], { tokens })
     yield* see(`${block}mlp.hook_post`, gated, [intermediateSize], pad8(intermediateSize))
-    kernels.multiply(recorder, gated, layer.down, branch, tokens)
-    yield* see(`${block}hook_mlp_out`, branch, [hiddenSize])
-    add(branch)
+    yield* addProduct(gated, layer.down, `${block}hook_mlp_out`)
     const steered = steering.layers.get(l)
     if (steered) {
       const steer = steered.addsAlone ? kernels.steerAdd : kernels.steerWays

@@ -47,6 +47,8 @@ export interface MatmulParameters {
   readonly outStride: number
   /** Where in a token's outputs this weight's first row goes. */
   readonly outOffset: number
+  /** Whether the outputs are added to what stands there, as those of a block are to the residual stream. */
+  readonly adds?: boolean
 }
 
 /** What a variant brings: its code, and the tokens and rows that one workgroup computes. */
@@ -58,7 +60,7 @@ interface Cut {
 
 /**
  * out[t * outStride + outOffset + n] = sum over k of x[t * stride + k] * weights[n * stride + k], for t < tokens and n < rows,
- * with stride = pad8(columns). Binds x [tokens, stride], weights [pad8(rows), stride] and out.
+ * with stride = pad8(columns); += with `adds`. Binds x [tokens, stride], weights [pad8(rows), stride] and out.
  *
  * The sizes are parameters and not constants of the shader: all weights of a type share one pipeline.
  */
@@ -71,7 +73,7 @@ export function matmul(shape: MatmulShape): Kernel<MatmulParameters> {
     code: enable + weightCode(type) + commonCode + code,
     constants: {},
     bindings: ["read", "read", "write"],
-    parameters: (p) => [p.tokens, p.outStride, p.outOffset, rows, pad8(columns), float(scale)],
+    parameters: (p) => [p.tokens, p.outStride, p.outOffset, rows, pad8(columns), float(scale), p.adds ? 1 : 0],
     grid: (p) => [ceilDiv(rows, workgroup.rows), ceilDiv(p.tokens, workgroup.tokens), 1],
   }
 }

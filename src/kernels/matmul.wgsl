@@ -6,6 +6,7 @@ struct Parameters {
   rows: u32,
   stride: u32, // elements from one row of x or of the weights to the next: a multiple of 8
   scale: f32, // of the outputs
+  adds: u32, // 1: they are added to what stands there
 }
 
 @group(0) @binding(1) var<storage, read> weights: array<Packed8>;
@@ -18,6 +19,9 @@ fn lastRow() -> u32 { return parameters.rows - 1; }
 
 fn write(token: u32, row: u32, sum: f32) {
   if (token < parameters.tokens && row < parameters.rows) {
-    out[token * parameters.outStride + parameters.outOffset + row] = sum * parameters.scale;
+    let at = token * parameters.outStride + parameters.outOffset + row;
+    var value = sum * parameters.scale;
+    if (parameters.adds != 0) { value += out[at]; }
+    out[at] = value;
   }
 }

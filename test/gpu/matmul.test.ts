@@ -97,6 +97,24 @@ describe.each(TYPES)("%s", (type) => {
   })
 })
 
+test.each([...ALL])("%s adds to what stands there", async (_, variant) => {
+  const p = problem(37, 120, "bf16")
+  using x = device.upload("x", p.x)
+  using weights = device.upload("weights", p.packed)
+  const alone = await run(p, variant, 7, x, weights)
+  const outStride = p.rows + 2 * PAD
+  const before = Float32Array.from({ length: 7 * outStride }, (_, i) => Math.sin(i))
+  using out = device.upload("out", before)
+  const recorder = new Recorder(device, "matmul test")
+  recorder.run(matmul({ ...p, variant }), [x, weights, out], { tokens: 7, outStride, outOffset: PAD, adds: true })
+  recorder.submit()
+  const expected = before.map((value, i) => {
+    const [token, row] = [Math.floor(i / outStride), (i % outStride) - PAD]
+    return row < 0 || row >= p.rows ? value : value + alone[token * p.rows + row]!
+  })
+  expect(new Float32Array(await device.read(out))).toEqual(expected)
+})
+
 describe("the bits of a token", () => {
   const p = problem(519, 120, "bf16")
   let all: Float32Array
