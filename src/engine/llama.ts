@@ -82,7 +82,10 @@ export function* forward(recorder: Recorder, pass: Pass): Generator<HostPoint, v
 
   // Adds a block's output to the residual stream: in one go where nobody looks at it.
   function* addProduct(x: GpuBuffer, matrix: Matrix, name: string): Generator<HostPoint, void, void> {
-    if (!watched(name)) return kernels.multiplyAdd(recorder, x, matrix, residual, branch, tokens)
+    if (!watched(name)) {
+      kernels.multiplyAdd(recorder, x, matrix, residual, branch, tokens)
+      return
+    }
     kernels.multiply(recorder, x, matrix, branch, tokens)
     yield* see(name, branch, [hiddenSize])
     recorder.run(kernels.residual, [residual, branch], { count: tokens * stride })

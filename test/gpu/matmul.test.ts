@@ -103,7 +103,7 @@ test.each([...ALL])("%s adds to what stands there", async (_, variant) => {
   using weights = device.upload("weights", p.packed)
   const alone = await run(p, variant, 7, x, weights)
   const outStride = p.rows + 2 * PAD
-  const before = Float32Array.from({ length: 7 * outStride }, (_, i) => Math.sin(i))
+  const before = Float32Array.from({ length: 7 * outStride }, (_value, i) => Math.sin(i))
   using out = device.upload("out", before)
   const recorder = new Recorder(device, "matmul test")
   recorder.run(matmul({ ...p, variant }), [x, weights, out], { tokens: 7, outStride, outOffset: PAD, adds: true })
