@@ -2,7 +2,6 @@ import { stat } from "node:fs/promises"
 import { join } from "node:path"
 import {
   type EncodedPrompt,
-  type FindSettings,
   findSettings,
   Labels,
   type LlamaConfig,
@@ -61,7 +60,8 @@ export async function studyPairs(context: Context, asked: StudyRequest): Promise
   const studied = await studyTopics(model, topics, {
     ...base,
     ...(open && {
-      record: (topic) => study.record(topicFolder(request.out as string, topic.name), topic, base, open.losses(topic.name)),
+      record: (topic) =>
+        study.record(topicFolder(request.out as string, topic.name), topic, base, undefined, open.losses(topic.name)),
       onTopic: (topic) => open.add(topic),
     }),
     onProgress: ({ topic, done, total }) => context.terminal.progress(`studying ${topic}, ${done + 1} of ${total}`),
@@ -124,17 +124,18 @@ class PairsStudy {
     return openStudy(out, identity, { topics: from, truth: truth?.describe ?? {} })
   }
 
+  /** Opens the record of a topic's search in a folder; the study's own model writes, unless another is told with its facts. */
   async record(
     folder: string,
     topic: StudyTopic,
-    options: StudySettings,
+    settings: StudySettings,
+    writer: { readonly facts: RunFacts; readonly model: Model } | undefined,
     losses: ReadonlyMap<number, number> = new Map(),
-    facts?: RunFacts,
-    model: Model = this.#session.model,
   ): Promise<TopicRecord> {
-    const settings: FindSettings = findSettings(options)
-    const search = { vector: topic.vector, prompts: options.prompts as readonly EncodedPrompt[], settings }
-    const run = await openSearch(folder, facts ?? (await this.facts()), search, model, this.#context.terminal)
+    const { facts, model } = writer ?? { facts: await this.facts(), model: this.#session.model }
+    const prompts = settings.prompts as readonly EncodedPrompt[]
+    const search = { vector: topic.vector, prompts, settings: findSettings(settings) }
+    const run = await openSearch(folder, facts, search, model, this.#context.terminal)
     await writeFileAtomic(join(folder, "vector.safetensors"), topic.vector.toSafetensors())
     return { ...run, losses, finish: (found) => run.finish(found), [Symbol.dispose]: () => run.close() }
   }
@@ -151,16 +152,9 @@ class PairsStudy {
       ...base,
       ...(out !== undefined && {
         record: async (variation, topic) => {
-          const model = variation.generator?.model ?? this.#session.model
           const facts = await this.#factsOf(variation, instruct && { model: instruct, folder: folder as string })
-          return this.record(
-            variationFolder(out, variation, topic),
-            topic,
-            { ...base, ...variation.options },
-            undefined,
-            facts,
-            model,
-          )
+          const writer = { facts, model: variation.generator?.model ?? this.#session.model }
+          return this.record(variationFolder(out, variation, topic), topic, { ...base, ...variation.options }, writer)
         },
       }),
       onVariation: ({ setting, value }, i, total) => terminal.note(`note: sensitivity ${i + 1} of ${total}: ${setting} ${value}`),

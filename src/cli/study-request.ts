@@ -87,6 +87,7 @@ export async function readStudyRequest(options: Options): Promise<StudyRequest> 
   checkTopicNames(topics.map(({ name }) => name))
   const given = await readPrompts(options)
   const out = options.text("out")
+  await folderOption(options, "instruct") // which is loaded late
   const truth = await readTruth(options, modelPath(options), out)
   truth?.labels?.check(new Map(topics.map(({ name }) => [name, coefficients])))
   if (out !== undefined) await assertFolderWritable(out)

@@ -222,6 +222,11 @@ describe("bad input", () => {
       "no-kinds\\.json, plain: expected at least one prompt",
     ],
     [
+      "an instruct model that is not there",
+      [...one, "--sensitivity", "--instruct", "nowhere"],
+      "nowhere: expected a folder, found no such file or folder",
+    ],
+    [
       "kinds of prompts without sensitivity",
       [...one, "--prompt-kinds", "no-kinds.json"],
       "--prompt-kinds: expected --sensitivity beside it",
