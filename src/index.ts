@@ -76,7 +76,15 @@ export {
   RELATIVE_COEFFICIENTS,
 } from "./steering/layer-map.ts"
 export { type LensToken, type VectorTokens, vectorTokens } from "./steering/lens.ts"
-export { type Method, type MethodCurve, type MethodName, type MethodOptions, methods, type Pick } from "./steering/methods.ts"
+export {
+  type Located,
+  type Method,
+  type MethodCurve,
+  type MethodName,
+  type MethodOptions,
+  methods,
+  type Pick,
+} from "./steering/methods.ts"
 export {
   DEFAULT_METRIC,
   type Metric,

@@ -20,9 +20,9 @@ import { type Options, positive } from "./options.ts"
 import { checkPairs, type PairsSource } from "./pairs.ts"
 import { asPrompts, chatOption } from "./prompts.ts"
 import { finishSearch, openSearch, runFacts, type Search } from "./run-record.ts"
-import { adapterName, describeModel, loadBeside, modelName, modelPath, openSession, type Session } from "./session.ts"
+import { describeModel, loadBeside, modelPath, openSession, type Session } from "./session.ts"
 import { ranges, wrap } from "./text.ts"
-import { readVectorSource, sourceOptions, trainedOn, type VectorSource, withDemo } from "./vector-source.ts"
+import { heading, readVectorSource, sourceOptions, trainedOn, type VectorSource, withDemo } from "./vector-source.ts"
 import { Stopwatch } from "./stopwatch.ts"
 import { checkVector, describeVector, noteVectors } from "./vectors.ts"
 
@@ -185,19 +185,8 @@ function documentOf(
   }
 }
 
-function printFound(
-  found: FoundRedline,
-  vector: SteeringVector,
-  { device, model }: Session,
-  { options, terminal }: Context,
-): void {
-  const { layers, hiddenSize } = model.config
-  const from = options.text("vector") ?? vector.metadata.createdFrom ?? "unknown"
-  terminal.print(
-    `${modelName(options)} (${layers} layers of ${hiddenSize}) on ${adapterName(device.facts)}`,
-    `vector by ${vector.metadata.method} from ${from}; ${settingsLine(found, ranges(found.layers))}`,
-    "",
-  )
+function printFound(found: FoundRedline, vector: SteeringVector, session: Session, { options, terminal }: Context): void {
+  terminal.print(...heading(options, session, vector, settingsLine(found, ranges(found.layers))))
   for (const { kind, text } of curveTable(found, terminal.width)) {
     terminal.print(
       kind === "heading" || kind === "broken"

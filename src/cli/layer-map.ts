@@ -23,10 +23,10 @@ import { count, type Options, parseLayers, positive } from "./options.ts"
 import { checkPairs, type PairsSource } from "./pairs.ts"
 import { asPrompts, chatOption } from "./prompts.ts"
 import { versions } from "./run-record.ts"
-import { adapterName, describeFolder, modelName, modelPath, openSession, type Session } from "./session.ts"
+import { describeModel, openSession, type Session } from "./session.ts"
 import { ranges, toJson } from "./text.ts"
 import { Stopwatch } from "./stopwatch.ts"
-import { readVectorSource, sourceOptions, trainedOn, type VectorSource, withDemo } from "./vector-source.ts"
+import { heading, readVectorSource, sourceOptions, trainedOn, type VectorSource, withDemo } from "./vector-source.ts"
 import { checkVector, describeVector, noteVectors } from "./vectors.ts"
 
 export const layers: Command = {
@@ -163,7 +163,7 @@ function documentOf(
   seconds: Readonly<Record<string, number>>,
 ): Record<string, unknown> {
   return {
-    model: describeFolder(modelPath(options), model),
+    model: describeModel(options, model),
     adapter: device.facts,
     vector: { ...describeVector(vector), file: options.text("vector") },
     prompts: map.prompts,
@@ -180,14 +180,8 @@ function describeSet({ found, points, ...set }: MappedSet): Record<string, unkno
   return { ...set, baseline, threshold, crossing, reason, points, curve }
 }
 
-function printMap(map: LayerMap, vector: SteeringVector, { device, model }: Session, { options, terminal }: Context): void {
-  const { layers: depth, hiddenSize } = model.config
-  const from = options.text("vector") ?? vector.metadata.createdFrom ?? "unknown"
-  terminal.print(
-    `${modelName(options)} (${depth} layers of ${hiddenSize}) on ${adapterName(device.facts)}`,
-    `vector by ${vector.metadata.method} from ${from}; ${mapSettings(map)}`,
-    "",
-  )
+function printMap(map: LayerMap, vector: SteeringVector, session: Session, { options, terminal }: Context): void {
+  terminal.print(...heading(options, session, vector, mapSettings(map)))
   for (const { kind, text } of setTable(map)) {
     terminal.print(kind === "set" ? text : terminal.style(kind === "heading" ? "dim" : "bold", text))
   }
@@ -203,7 +197,7 @@ async function writeMap(
   document: Readonly<Record<string, unknown>>,
 ): Promise<void> {
   await writeLayerMap(folder, map, {
-    model: describeFolder(modelPath(options), model),
+    model: describeModel(options, model),
     vector: describeVector(vector),
     adapter: { ...device.facts },
     versions: versions(),

@@ -28,7 +28,12 @@ export interface PairsSource {
 
 /** The pairs of a file. @throws InputError naming file and line */
 export async function readPairsFile(path: string): Promise<PairsSource> {
-  const pairs = parsePairs(await readText(path), path)
+  return pairsOfFile(path, await readText(path))
+}
+
+/** The pairs of a file's text. @throws InputError naming file and line */
+export function pairsOfFile(path: string, text: string): PairsSource {
+  const pairs = parsePairs(text, path)
   return { pairs, from: `${counted(pairs.length, "pair")} of ${basename(path)}` }
 }
 

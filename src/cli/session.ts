@@ -96,7 +96,7 @@ export function adapterName({ description, device, vendor, architecture }: Adapt
 type Described = Pick<Model, "config"> & Partial<Pick<Model, "precision">>
 
 /** The model as the JSON documents give it. */
-export function describeModel(options: Options, model: Described): Record<string, unknown> {
+export function describeModel(options: Options, model: Described): ReturnType<typeof describeFolder> {
   return describeFolder(modelPath(options), model)
 }
 

@@ -20,6 +20,7 @@ import {
 } from "../index.ts"
 import { type OpenStudy, openStudy, topicFolder, writeFileAtomic } from "../node.ts"
 import type { Context } from "./command.ts"
+import { Once } from "../engine/once.ts"
 import { checkLayers, middleThird } from "./layers.ts"
 import { asPrompts } from "./prompts.ts"
 import { type LoadedFrom, openSearch, type RunFacts, runFacts } from "./run-record.ts"
@@ -89,7 +90,8 @@ class PairsStudy {
   readonly #session: Session
   readonly #evaluator: LoadedFrom | undefined
   readonly #prompts: readonly EncodedPrompt[]
-  #facts: Promise<RunFacts> | undefined
+  /** By the folders of who writes and who judges: models are hashed for them. */
+  readonly #facts = new Once()
 
   constructor(
     context: Context,
@@ -109,9 +111,10 @@ class PairsStudy {
     return { model: this.#session.model, folder: modelPath(this.#context.options) }
   }
 
-  facts(): Promise<RunFacts> {
-    this.#facts ??= runFacts(this.#session.device, this.#writer, this.#evaluator)
-    return this.#facts
+  /** The facts of a run; the study's own model writes and judges as asked, unless others are told. */
+  facts(writer: LoadedFrom = this.#writer, judge: LoadedFrom | undefined = this.#evaluator): Promise<RunFacts> {
+    const key = `${writer.folder}\n${judge?.folder}`
+    return this.#facts.get(key, () => runFacts(this.#session.device, writer, judge))
   }
 
   /** Its folder, where --out asks for one. */
@@ -168,12 +171,9 @@ class PairsStudy {
     return { model, topics: await trainTopics(model, this.#request, this.#context), messages }
   }
 
-  /** The facts of a variation in which another model writes or judges. */
-  async #factsOf({ generator, options }: Variation, instruct: LoadedFrom | undefined): Promise<RunFacts> {
-    if (!instruct || (!generator && !options.evaluator)) return this.facts()
-    const writer = generator ? instruct : this.#writer
-    const judge = options.evaluator && (options.evaluator === instruct.model ? instruct : this.#writer)
-    return runFacts(this.#session.device, writer, judge ?? this.#evaluator)
+  #factsOf({ generator, options: { evaluator } }: Variation, instruct: LoadedFrom | undefined): Promise<RunFacts> {
+    const judge = evaluator && (evaluator === instruct?.model ? instruct : this.#writer)
+    return this.facts(generator && instruct ? instruct : this.#writer, judge ?? this.#evaluator)
   }
 }
 

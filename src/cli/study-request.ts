@@ -1,5 +1,5 @@
 import { readdir, stat } from "node:fs/promises"
-import { basename, join, resolve } from "node:path"
+import { basename, join } from "node:path"
 import {
   checkTopicNames,
   Grammar,
@@ -15,9 +15,9 @@ import { assertFolderWritable, folderOption, linesOf, readText } from "./files.t
 import { layersOption } from "./layers.ts"
 import { type GenerationSettings, readGeneration, searchGenerationOptions } from "./generation.ts"
 import type { Options, OptionTable } from "./options.ts"
-import { type PairsSource, readPairsFile } from "./pairs.ts"
+import { pairsOfFile, type PairsSource } from "./pairs.ts"
 import { chatOption, readPrompts } from "./prompts.ts"
-import { modelPath } from "./session.ts"
+import { modelName } from "./session.ts"
 
 /** The options of a study of pairs, which run folders have settled. */
 export const searchOptions: OptionTable = {
@@ -88,12 +88,12 @@ export async function readStudyRequest(options: Options): Promise<StudyRequest> 
   const given = await readPrompts(options)
   const out = options.text("out")
   await folderOption(options, "instruct") // which is loaded late
-  const truth = await readTruth(options, modelPath(options), out)
+  const truth = await readTruth(options, modelName(options), out)
   truth?.labels?.check(new Map(topics.map(({ name }) => [name, coefficients])))
   if (out !== undefined) await assertFolderWritable(out)
   return {
     topics,
-    layers: layersOption(options) ?? (isEmbedded(modelPath(options)) ? [3, 4] : undefined),
+    layers: layersOption(options) ?? (isEmbedded(modelName(options)) ? [3, 4] : undefined),
     prompts: given.length > 0 ? given : linesOf(await readText(join(embeddedModel, "prompts.txt"))),
     coefficients,
     ...readGeneration(options),
@@ -126,14 +126,14 @@ export async function readTruth(options: Options, model: string, out: string | u
   throw new InputError({
     where: "study",
     expected: "--labels or --grammar, which say what makes sense",
-    found: `neither for ${basename(resolve(model))}`,
+    found: `neither for ${model}`,
     todo: "or keep the texts with --out, and label them",
   })
 }
 
-/** Whether a model, by its folder's name, is one of those that come with the package. */
+/** Whether a model of this name is one of those that come with the package. */
 function isEmbedded(model: string): boolean {
-  return [embeddedModel, embeddedInstructModel].some((folder) => basename(folder) === basename(resolve(model)))
+  return [embeddedModel, embeddedInstructModel].some((folder) => basename(folder) === model)
 }
 
 async function readPromptKinds(options: Options): Promise<StudyRequest["kinds"]> {
@@ -154,8 +154,8 @@ function gridOption(options: Options): readonly number[] {
 }
 
 async function readTopic(file: string): Promise<TopicSource> {
-  const [source, text] = [await readPairsFile(file), await readText(file)]
-  return { ...source, name: basename(file).replace(/\.jsonl$/, ""), sha256: sha256(Buffer.from(text)) }
+  const text = await readText(file)
+  return { ...pairsOfFile(file, text), name: basename(file).replace(/\.jsonl$/, ""), ...digest(text) }
 }
 
 async function embeddedPairs(): Promise<string[]> {

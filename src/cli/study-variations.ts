@@ -4,12 +4,12 @@ import { embeddedInstructModel, embeddedModel } from "../node.ts"
 import type { Context } from "./command.ts"
 import { linesOf, readText } from "./files.ts"
 import { asMessage, asPrompts } from "./prompts.ts"
-import { modelPath, shortPath } from "./session.ts"
+import { modelName, shortPath } from "./session.ts"
 import type { StudyRequest } from "./study-request.ts"
 
 /** The folder of the instruct model that --sensitivity sets beside the model; undefined where there is none. */
 export function instructFolder({ options }: Context): string | undefined {
-  const embedded = basename(modelPath(options)) === basename(embeddedModel)
+  const embedded = modelName(options) === basename(embeddedModel)
   return options.text("instruct") ?? (embedded ? shortPath(embeddedInstructModel) : undefined)
 }
 

@@ -5,7 +5,7 @@ import type { Context } from "./command.ts"
 import type { Options, OptionTable } from "./options.ts"
 import { pairsOptions, type PairsSource, readPair, readPairsFile } from "./pairs.ts"
 import { readPrompts, sharedPrefix } from "./prompts.ts"
-import { shortPath } from "./session.ts"
+import { adapterName, modelName, type Session, shortPath } from "./session.ts"
 import { counted } from "./text.ts"
 import { type FileVector, readVectorFile } from "./vectors.ts"
 
@@ -56,6 +56,17 @@ export function trainedOn(
     signal,
     onProgress: ({ done, total }) => terminal.progress(`training ${done} of ${counted(total, "pair")}`),
   })
+}
+
+/** What was run, as the first lines of a search's output: model, adapter, vector and `settings`. */
+export function heading(options: Options, { device, model }: Session, vector: SteeringVector, settings: string): string[] {
+  const { layers, hiddenSize } = model.config
+  const from = options.text("vector") ?? vector.metadata.createdFrom ?? "unknown"
+  return [
+    `${modelName(options)} (${layers} layers of ${hiddenSize}) on ${adapterName(device.facts)}`,
+    `vector by ${vector.metadata.method} from ${from}; ${settings}`,
+    "",
+  ]
 }
 
 /** The options with the embedded model's bridge pairs, its prompts and `more` where --demo is given and they were not. */

@@ -20,6 +20,7 @@ import { storeKeys } from "../kernels/store-keys.ts"
 import type { LlamaConfig } from "./config.ts"
 import type { AdapterFacts, GpuBuffer } from "./device.ts"
 import type { MatrixPath } from "./matrix-path.ts"
+import { Once } from "./once.ts"
 import type { Recorder } from "./recorder.ts"
 import type { Matrix } from "./weights.ts"
 
@@ -44,7 +45,7 @@ export class KernelSet {
   readonly divergence: ReturnType<typeof divergence>
   readonly #config: LlamaConfig
   readonly #shapes: KernelShapes
-  readonly #made = new Map<string, unknown>()
+  readonly #made = new Once()
 
   readonly #matrix: MatrixPath | undefined
 
@@ -75,14 +76,14 @@ export class KernelSet {
 
   /** Copies rows of `width` floats. */
   gatherRows(width: number): ReturnType<typeof gather> {
-    return this.#once(`gather ${width}`, () => gather({ width }))
+    return this.#made.get(`gather ${width}`, () => gather({ width }))
   }
 
   /** out [tokens, pad8(hidden)] = the table's rows of `ids`. */
   embed(recorder: Recorder, table: Matrix, ids: GpuBuffer, out: GpuBuffer, tokens: number): void {
     const { vocabSize, hiddenSize } = this.#config
     for (const { type, buffer, firstRow, rows } of table.chunks) {
-      const kernel = this.#once(`embed ${type}`, () => embed({ vocab: vocabSize, width: hiddenSize, type }))
+      const kernel = this.#made.get(`embed ${type}`, () => embed({ vocab: vocabSize, width: hiddenSize, type }))
       recorder.run(kernel, [ids, buffer, out], { tokens, firstRow, chunkRows: rows })
     }
   }
@@ -117,15 +118,7 @@ export class KernelSet {
 
   #matmul(shape: Parameters<typeof matmul>[0]): ReturnType<typeof matmul> {
     const { rows, columns, type, variant, scale } = shape
-    return this.#once(`matmul ${rows} ${columns} ${type} ${scale} ${variantKey(variant)}`, () => matmul(shape))
-  }
-
-  #once<K>(key: string, make: () => K): K {
-    const known = this.#made.get(key) as K | undefined
-    if (known !== undefined) return known
-    const made = make()
-    this.#made.set(key, made)
-    return made
+    return this.#made.get(`matmul ${rows} ${columns} ${type} ${scale} ${variantKey(variant)}`, () => matmul(shape))
   }
 }
 

@@ -14,6 +14,7 @@ import {
 } from "../kernels/matmul-matrix.ts"
 import { chooseMatrixTile, chooseSplits, MATRIX_MIN_TOKENS, MATRIX_SPLIT_TOKENS, MATRIX_STEPS } from "../kernels/shapes.ts"
 import type { Device, GpuBuffer } from "./device.ts"
+import { Once } from "./once.ts"
 import type { Recorder } from "./recorder.ts"
 import type { Chunk, Matrix } from "./weights.ts"
 
@@ -65,7 +66,7 @@ export class MatrixPath implements Disposable {
   readonly #partial: GpuBuffer
   readonly #maxBinding: number
   readonly #shared: number
-  readonly #made = new Map<string, unknown>()
+  readonly #made = new Once()
 
   /** For products of at most `tokens` tokens with weights of these sizes. */
   constructor(device: Device, unit: MatrixUnit, parts: Parts, sizes: readonly MatrixSize[], tokens: number) {
@@ -88,7 +89,7 @@ export class MatrixPath implements Disposable {
   multiply(recorder: Recorder, x: GpuBuffer, matrix: Matrix, out: GpuBuffer, tokens: number): void {
     const { columns } = matrix
     const { parts } = this
-    const convert = this.#once(`halves ${columns}`, () => halfRows({ columns, parts, lanes: 128 }))
+    const convert = this.#made.get(`halves ${columns}`, () => halfRows({ columns, parts, lanes: 128 }))
     recorder.run(convert, [x, this.#halves, this.#undo], { tokens })
     for (const chunk of matrix.chunks) {
       this.#multiplyChunk(recorder, chunk, columns, out, { tokens, outStride: pad8(matrix.rows), outOffset: chunk.firstRow })
@@ -112,7 +113,7 @@ export class MatrixPath implements Disposable {
     const count = splitsOf(shape)
     if (count === 1) return recorder.run(this.#kernel(shape), [...inputs, out], place)
     recorder.run(this.#kernel(shape), [...inputs, this.#partial], { tokens: place.tokens, outStride: rows, outOffset: 0 })
-    const add = this.#once(`add ${rows} ${count}`, () => addSplits({ rows, splits: count }))
+    const add = this.#made.get(`add ${rows} ${count}`, () => addSplits({ rows, splits: count }))
     recorder.run(add, [this.#partial, out], place)
   }
 
@@ -124,14 +125,6 @@ export class MatrixPath implements Disposable {
 
   #kernel(shape: MatmulMatrixShape): Kernel<MatmulParameters> {
     const { rows, columns, scale, tile, splits } = shape
-    return this.#once(`matmul ${rows} ${columns} ${scale} ${tile.tokens} ${tile.rows} ${splits}`, () => matmulMatrix(shape))
-  }
-
-  #once<K>(key: string, make: () => K): K {
-    const known = this.#made.get(key) as K | undefined
-    if (known !== undefined) return known
-    const made = make()
-    this.#made.set(key, made)
-    return made
+    return this.#made.get(`matmul ${rows} ${columns} ${scale} ${tile.tokens} ${tile.rows} ${splits}`, () => matmulMatrix(shape))
   }
 }

@@ -11,7 +11,6 @@ import {
   type FindSettings,
   type FoundRedline,
 } from "./find.ts"
-import { changedShare } from "./minimum.ts"
 import { mean } from "./numbers.ts"
 import { residualUnit } from "./residual-unit.ts"
 import type { SteeringVector } from "./vector.ts"
@@ -212,4 +211,11 @@ function suggestedOf(sets: readonly MappedSet[]): MappedSet | null {
     if ((set.redline ?? 0) > 0 && (set.effect?.divergence ?? 0) > (best?.effect?.divergence ?? 0)) best = set
   }
   return best
+}
+
+/** The share of a completion's tokens that differ from another's, place by place. */
+export function changedShare(ids: readonly number[], plain: readonly number[]): number {
+  const length = Math.max(ids.length, plain.length)
+  const changed = Array.from({ length }, (_, i) => ids[i] !== plain[i]).filter(Boolean).length
+  return length === 0 ? 0 : changed / length
 }

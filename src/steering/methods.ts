@@ -54,12 +54,15 @@ export interface Method {
   readonly describe: string
   /** @throws InputError for a curve without 0 or without what the method looks at, NotFiniteError for a broken baseline */
   readonly pick: (curve: MethodCurve, options?: MethodOptions) => Pick
+  /** The pick without its interval, which takes 2,000 samples. Throws as `pick` does. */
+  readonly locate: (curve: MethodCurve, options?: MethodOptions) => Located
 }
 
 export type MethodName = "alert" | "loss-bound" | "iso-kl" | "change-point"
 
+export type Located = Omit<Pick, "interval">
+
 /** What a method sees of some prompts; the same prompt may stand several times. */
-type Located = Omit<Pick, "interval">
 type Locate = (curve: MethodCurve, prompts: readonly number[], options: MethodOptions) => Located
 
 const alert: Locate = (curve, prompts, { metric = DEFAULT_METRIC, fraction = defaultThreshold(metrics[metric]) }) => {
@@ -104,12 +107,17 @@ export const methods: Readonly<Record<MethodName, Method>> = Object.fromEntries(
 >
 
 function method(name: MethodName, describe: string, locate: Locate, byPrompt = true): Method {
-  const pick = (curve: MethodCurve, options: MethodOptions = {}): Pick => {
-    const prompts = (curve.curve[0]?.metricsByPrompt ?? []).map((_, i) => i)
-    const found = locate(curve, prompts, options)
-    return { ...found, interval: intervalOf(curve, found, byPrompt ? prompts : [], (some) => locate(curve, some, options)) }
+  const promptsOf = ({ curve }: MethodCurve): number[] => (curve[0]?.metricsByPrompt ?? []).map((_, i) => i)
+  return {
+    name,
+    describe,
+    locate: (curve, options = {}) => locate(curve, promptsOf(curve), options),
+    pick(curve, options = {}) {
+      const prompts = promptsOf(curve)
+      const found = locate(curve, prompts, options)
+      return { ...found, interval: intervalOf(curve, found, byPrompt ? prompts : [], (some) => locate(curve, some, options)) }
+    },
   }
-  return { name, describe, pick }
 }
 
 function intervalOf(

@@ -17,13 +17,6 @@ export function minimumCoefficient(
   return curve.find(({ coefficient, metrics }) => coefficient > 0 && metrics["kl-p95"] >= divergence)?.coefficient ?? null
 }
 
-/** The share of a completion's tokens that differ from another's, place by place. */
-export function changedShare(ids: readonly number[], plain: readonly number[]): number {
-  const length = Math.max(ids.length, plain.length)
-  const changed = Array.from({ length }, (_, i) => ids[i] !== plain[i]).filter(Boolean).length
-  return length === 0 ? 0 : changed / length
-}
-
 /** A topic's minimum against where its texts turn to the topic. */
 export interface JudgedMinimum {
   readonly topic: string

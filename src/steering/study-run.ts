@@ -185,7 +185,7 @@ export function compareMethods(studied: readonly StudiedTopic[], compared: reado
   return compared
     .filter(({ method }) => losses || method !== "loss-bound")
     .map(({ name, method, options }) => {
-      const picks = studied.map((topic) => judged(topic, methods[method].pick(topic, options).max))
+      const picks = studied.map((topic) => judged(topic, methods[method].locate(topic, options).max))
       return scoreMethod(name, picks)
     })
 }

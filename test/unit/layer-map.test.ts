@@ -1,7 +1,7 @@
 import { parseHTML } from "linkedom"
 import { describe, expect, test } from "vitest"
 import { heatRow, mapNotes, setTable } from "../../src/cli/layer-map-report.ts"
-import { checkSets, type LayerMap, layerSets, mappedSet, type MappedSet } from "../../src/steering/layer-map.ts"
+import { changedShare, checkSets, type LayerMap, layerSets, mappedSet, type MappedSet } from "../../src/steering/layer-map.ts"
 import { heatMapFigure, levelOf } from "../../src/steering/report/heat-map.ts"
 import { foundRun } from "../helpers/runs.ts"
 
@@ -91,4 +91,13 @@ test.each([720, 328])("the figure of %i px has a cell for each coefficient and s
   expect(count('g[aria-label="dot"] circle')).toBe(1)
   const words = [...drawn.querySelectorAll("text")].map(({ textContent }) => textContent)
   expect(words).toEqual(expect.arrayContaining(["3-4", "5", "1 ★", "none", "nll: 1 without steering, threshold 1.2"]))
+})
+
+test.each([
+  { ids: [1, 2, 3, 4], plain: [1, 2, 3, 4], share: 0 },
+  { ids: [1, 2, 9, 4], plain: [1, 2, 3, 4], share: 0.25 },
+  { ids: [1, 2], plain: [1, 2, 3, 4], share: 0.5 },
+  { ids: [], plain: [], share: 0 },
+])("$ids differs from $plain in $share of its tokens", ({ ids, plain, share }) => {
+  expect(changedShare(ids, plain)).toBe(share)
 })
