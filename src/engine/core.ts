@@ -11,13 +11,6 @@ import { MatrixPath } from "./matrix-path.ts"
 import { type Limits, matrixSizes, passLimits, Workspace } from "./memory.ts"
 import { type LoadOptions, loadWeights, notFiniteWeights, type Weights } from "./weights.ts"
 
-/** Tokens to run, in the order of rows and, in a row, of positions. */
-export interface TokenList {
-  readonly ids: readonly number[]
-  readonly rows: readonly number[]
-  readonly positions: readonly number[]
-}
-
 /** What generation, scoring and capture share: one model's weights on one device, its kernels and its workspace. */
 export class Core implements Disposable {
   readonly device: Device
@@ -38,7 +31,7 @@ export class Core implements Disposable {
     if (path.mode !== "f32") {
       this.#matrix = new MatrixPath(device, path.unit, partsOf[path.mode], matrixSizes(config), this.limits.tokens)
     }
-    this.kernels = new KernelSet(config, device.facts, this.#matrix)
+    this.kernels = new KernelSet(config, device.kernelsFor, this.#matrix)
     this.precision = precisionOf(path, weights.halves)
   }
 
@@ -124,15 +117,6 @@ export class Core implements Disposable {
 
   [Symbol.dispose](): void {
     this.dispose()
-  }
-}
-
-/** The tokens of `sequences`, row by row. */
-export function tokenList(sequences: readonly (readonly number[])[]): TokenList {
-  return {
-    ids: sequences.flat(),
-    rows: sequences.flatMap((ids, row) => ids.map(() => row)),
-    positions: sequences.flatMap((ids) => ids.map((_, position) => position)),
   }
 }
 

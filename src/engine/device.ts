@@ -1,5 +1,6 @@
 import "./gpu.ts"
 import type { Kernel } from "../kernels/kernel.ts"
+import type { ShapeFacts } from "../kernels/shapes.ts"
 import type { Profiler } from "./profiler.ts"
 import { type AdapterFacts, adapterFacts } from "./adapter-facts.ts"
 import { type MatmulChoice, parseMatmul } from "./matmul-choice.ts"
@@ -15,6 +16,8 @@ export interface DeviceOptions {
   readonly features?: readonly string[]
   /** How models on this device multiply matrices, unless they are told otherwise; auto unless told. */
   readonly matmul?: MatmulChoice
+  /** Whose kernels run, where they are not the adapter's own kind's: they compute the same, and tests can try a GPU's without one. */
+  readonly kernels?: "gpu" | "software"
   /** Stands in for what the adapter offers: tests emulate matrix units so. */
   readonly matrix?: MatrixSupport
 }
@@ -75,6 +78,8 @@ const LIMITS = [
 export class Device implements Disposable {
   readonly gpu: GPUDevice
   readonly facts: AdapterFacts
+  /** The facts by which kernels and their shapes are chosen. */
+  readonly kernelsFor: ShapeFacts
   /** The largest piece of a buffer that one binding takes, in bytes. */
   readonly maxBinding: number
   /** How models on this device multiply matrices, unless they are told otherwise. */
@@ -98,6 +103,7 @@ export class Device implements Disposable {
   private constructor(gpu: GPUDevice, facts: AdapterFacts, matrix: MatrixSupport, options: DeviceOptions) {
     this.gpu = gpu
     this.facts = facts
+    this.kernelsFor = { ...facts, software: options.kernels === undefined ? facts.software : options.kernels === "software" }
     this.matmul = options.matmul ?? "auto"
     this.matrix = matrix
     const { maxStorageBufferBindingSize, maxBufferSize } = gpu.limits

@@ -1,13 +1,15 @@
 import { NOT_A_NUMBER } from "../kernels/choose.ts"
 import { ceilDiv, pad8 } from "../kernels/kernel.ts"
-import { type Core, tokenList } from "./core.ts"
+import type { Core } from "./core.ts"
 import type { GpuBuffer } from "./device.ts"
 import { drive } from "./drive.ts"
 import { type Edit, EditSet } from "./edits.ts"
 import { forward, output, unembed } from "./llama.ts"
 import { KvCache } from "./memory.ts"
+import { prefill } from "./prefill.ts"
+import { noPrefixes, Prefixes, sharedPrefixes } from "./prefixes.ts"
 import { Recorder } from "./recorder.ts"
-import { cut, lastPlaces, passOf, places, preparePass, type RowGroup } from "./sequences.ts"
+import { cut, passOf, places, type RowGroup, tokenList } from "./sequences.ts"
 import { type Steering, SteeringBuffers } from "./steer.ts"
 
 export interface GenerationOptions {
@@ -134,21 +136,42 @@ export async function* decode(
   const extent = { rows: prompts.length, positions: capacity }
   using edits = await EditSet.prepare(core.device, core.config, settings.edits, extent)
   const depth = core.config.layers
-  const group: RowGroup = { members, list: tokenList(own), cache, steering, edits, depth }
+  // Prompts are alike in the layers before steering parts them; edits may part them anywhere.
+  const shared = edits
+    ? noPrefixes(own.length)
+    : sharedPrefixes(
+        own,
+        own.map((ids) => ids.length),
+      )
+  using prefixes = new Prefixes(core.device, shared, Math.min(depth, steering.firstOnPrompts + 1))
+  const group: RowGroup = { members, list: tokenList(own), cache, prefixes, steering, edits, depth }
   using state = new DecodingState(core, own, members, settings)
   await core.device.settled()
-  await prefill(core, group, state)
+  await prefill(core, group, own, shared, state.lastOutput)
   const ended = members.map(() => false)
+  const look = async (made: Promise<Made>): Promise<Step> => {
+    const { from, to, ...news } = await made
+    if (news.ids.some((ids) => ids.includes(NOT_A_NUMBER))) await core.blameNotFinite(`generating token ${from + 1}`)
+    return { done: to, ...cutAtEnds(news, ended, settings.endIds) }
+  }
   let read = 0
+  let before: Promise<Made> | undefined
   for (let step = 0; step < settings.tokens && ended.includes(false); step++) {
     settings.signal?.throwIfAborted()
     await runStep(core, group, state, settings, step, outputs)
     if ((step + 1) % interval !== 0 && step + 1 < settings.tokens) continue
-    const news = await state.read(read, step + 1)
-    if (news.ids.some((ids) => ids.includes(NOT_A_NUMBER))) await core.blameNotFinite(`generating token ${read + 1}`)
+    const made = state.read(read, step + 1)
     read = step + 1
-    yield { done: read, ...cutAtEnds(news, ended, settings.endIds) }
+    // Whoever watches every token sees it at once. Others see an interval's tokens while the GPU makes the next.
+    if (interval === 1) {
+      yield await look(made)
+      continue
+    }
+    made.catch(() => {}) // nobody looks at it where the caller leaves before
+    if (before) yield await look(before)
+    before = made
   }
+  if (before) yield await look(before)
 }
 
 type Settings = ReturnType<typeof withDefaults>
@@ -166,6 +189,14 @@ function withDefaults(options: GenerationOptions) {
     endIds: options.endIds ?? [],
     signal: options.signal,
   }
+}
+
+/** The tokens of steps `from` up to `to`, row by row. */
+interface Made {
+  readonly from: number
+  readonly to: number
+  readonly ids: number[][]
+  readonly logprobs: number[][]
 }
 
 /** What a batch carries from step to step on the GPU: the ids go from one step into the next without the host. */
@@ -215,16 +246,21 @@ class DecodingState implements Disposable {
     }
   }
 
-  /** The tokens of steps `from` to `to`, row by row. */
-  async read(from: number, to: number): Promise<{ ids: number[][]; logprobs: number[][] }> {
+  /** What was made in the steps submitted so far, from `from` up to `to`. */
+  async read(from: number, to: number): Promise<Made> {
     const { device } = this.#core
-    const history = new Uint32Array(await device.read(this.history))
-    const scores = this.allScores ? new Float32Array(await device.read(this.allScores)) : undefined
+    const none = new ArrayBuffer(0)
+    const reads = [device.read(this.history), this.allScores ? device.read(this.allScores) : none] as const
+    const [history, scores] = await Promise.all(reads)
     const steps = places(to - from).map((i) => from + i)
     const rows = places(this.rows)
+    const made = new Uint32Array(history)
+    const floats = new Float32Array(scores)
     return {
-      ids: rows.map((row) => steps.map((step) => history[row * this.#tokens + step] as number)),
-      logprobs: rows.map((row) => (scores ? steps.map((step) => scores[(step * this.rows + row) * 4] as number) : [])),
+      from,
+      to,
+      ids: rows.map((row) => steps.map((step) => made[row * this.#tokens + step] as number)),
+      logprobs: rows.map((row) => (this.allScores ? steps.map((step) => floats[(step * this.rows + row) * 4] as number) : [])),
     }
   }
 
@@ -247,30 +283,6 @@ function seenBits(prompts: readonly (readonly number[])[], vocab: number): Uint3
   return bits
 }
 
-/** Runs the prompts into the cache and keeps what the head needs of each one's last token. */
-async function prefill(core: Core, group: RowGroup, state: DecodingState): Promise<void> {
-  const { device, kernels, config, limits } = core
-  const { list } = group
-  const rowBytes = pad8(config.hiddenSize) * 4
-  let rowsDone = 0
-  for (const piece of cut(list.ids.length, limits.tokens)) {
-    const lasts = lastPlaces(list, piece)
-    const pass = preparePass(core, group, piece, state.rows)
-    const { selection, selected } = pass.workspace.buffers
-    device.write(selection, Uint32Array.from(lasts))
-    const recorder = new Recorder(device, `running ${piece.count} tokens of the prompts`)
-    const waiting = drive(recorder, pass, forward(recorder, pass))
-    if (waiting) await waiting
-    if (lasts.length > 0) {
-      recorder.run(kernels.gather, [output(pass), selection, selected], { count: lasts.length })
-      recorder.copy(selected, state.lastOutput, lasts.length * rowBytes, 0, rowsDone * rowBytes)
-    }
-    rowsDone += lasts.length
-    recorder.submit()
-    await device.settled()
-  }
-}
-
 /** One step of all rows: the forward pass over the tokens chosen last (the prompts have run already), logits, and the choice. */
 async function runStep(
   core: Core,
@@ -288,7 +300,7 @@ async function runStep(
     row: group.members[row] as number,
     position: (state.promptLengths[row] as number) + step - 1,
   })
-  const pass = passOf(core, group, { tokens: rows, ids, rows: state.rowIndex, positions }, workspace, place)
+  const pass = passOf(core, group, { tokens: rows, ids, rows: state.rowIndex, positions, single: true }, workspace, place)
   const recorder = new Recorder(device, `generating token ${step + 1}`)
   const waiting = step > 0 ? drive(recorder, pass, forward(recorder, pass)) : undefined
   if (waiting) await waiting
@@ -308,11 +320,7 @@ async function runStep(
 }
 
 /** Drops what rows made after their end token, and marks the rows that end here. */
-function cutAtEnds(
-  news: { ids: number[][]; logprobs: number[][] },
-  ended: boolean[],
-  endIds: readonly number[],
-): Omit<Step, "done"> {
+function cutAtEnds(news: Pick<Made, "ids" | "logprobs">, ended: boolean[], endIds: readonly number[]): Omit<Step, "done"> {
   const kept = news.ids.map((ids, row) => {
     if (ended[row]) return 0
     const end = ids.findIndex((id) => endIds.includes(id))

@@ -35,20 +35,21 @@ export async function completeAndJudge(
       const prompt = prompts[members[row] as number] as readonly number[]
       return { ids: [...prompt, ...ids], from: prompt.length }
     })
-    await eachGroup(core, scoredInputs(sequences), { steering: [], edits: undefined, signal }, async (group) => {
+    const unsteered = { steering: [], edits: undefined, shares: true, signal }
+    await eachGroup(core, scoredInputs(sequences), unsteered, async (group) => {
       const own = group.members.map((member) => sequences[member] as Sequence)
       // Outputs lie step by step, all rows of the piece in each.
       const rows = own.flatMap(({ ids, from }, i) =>
         ids.slice(from).map((_, step) => step * count + (group.members[i] as number)),
       )
       const scores = await scoreGroup(core, group, own, { outputs, rows })
-      const unsteered = bySequence(own, scores.own, 4)
+      const evaluated = bySequence(own, scores.own, 4)
       const steered = bySequence(own, scores.beside, 4)
       const divergences = bySequence(own, scores.divergences, 1)
       for (const [i, member] of group.members.entries()) {
         judged.push({
           ...(completions[member] as Completion),
-          unsteered: tokenScores(unsteered[i] as Float32Array),
+          unsteered: tokenScores(evaluated[i] as Float32Array),
           steered: tokenScores(steered[i] as Float32Array),
           divergences: Float64Array.from(divergences[i] as Float32Array),
         })

@@ -1,4 +1,4 @@
-import { attention } from "../kernels/attention.ts"
+import { attention, attentionDecode } from "../kernels/attention.ts"
 import { attentionMix } from "../kernels/attention-mix.ts"
 import { attentionPattern } from "../kernels/attention-pattern.ts"
 import { choose } from "../kernels/choose.ts"
@@ -6,35 +6,31 @@ import { divergence } from "../kernels/divergence.ts"
 import { edit } from "../kernels/edit.ts"
 import { embed } from "../kernels/embed.ts"
 import { gather } from "../kernels/gather.ts"
-import { pad8 } from "../kernels/kernel.ts"
 import { logProbs } from "../kernels/log-probs.ts"
-import { type MatmulVariant, matmul } from "../kernels/matmul.ts"
-import { residual } from "../kernels/residual.ts"
-import { rmsNorm } from "../kernels/rms-norm.ts"
 import { rotary } from "../kernels/rotary.ts"
 import { sample } from "../kernels/sample.ts"
-import { chooseMatmul, type KernelShapes, kernelShapes } from "../kernels/shapes.ts"
-import { siluGate } from "../kernels/silu-gate.ts"
+import { kernelShapes, type ShapeFacts } from "../kernels/shapes.ts"
 import { steer } from "../kernels/steer.ts"
 import { storeKeys } from "../kernels/store-keys.ts"
 import type { LlamaConfig } from "./config.ts"
-import type { AdapterFacts, GpuBuffer } from "./device.ts"
+import type { GpuBuffer } from "./device.ts"
 import type { MatrixPath } from "./matrix-path.ts"
 import { Once } from "./once.ts"
+import { Products } from "./products.ts"
 import type { Recorder } from "./recorder.ts"
 import type { Matrix } from "./weights.ts"
 
 /** The kernels of one model on one adapter, each made once. */
 export class KernelSet {
-  readonly norm: ReturnType<typeof rmsNorm>
+  readonly products: Products
   readonly gather: ReturnType<typeof gather>
   readonly rotary: ReturnType<typeof rotary>
   readonly attention: ReturnType<typeof attention>
+  /** Rotary embedding, the cache and attention in one, for passes with one token a row; undefined where that is not quicker. */
+  readonly attentionDecode: ReturnType<typeof attentionDecode> | undefined
   readonly pattern: ReturnType<typeof attentionPattern>
   readonly mix: ReturnType<typeof attentionMix>
   readonly storeKeys: ReturnType<typeof storeKeys>
-  readonly siluGate: ReturnType<typeof siluGate>
-  readonly residual: ReturnType<typeof residual>
   readonly steerAdd: ReturnType<typeof steer>
   readonly steerWays: ReturnType<typeof steer>
   /** x times a weight per column: the second half of a norm, after `ln_final.hook_normalized` was edited. */
@@ -44,27 +40,21 @@ export class KernelSet {
   readonly logProbs: ReturnType<typeof logProbs>
   readonly divergence: ReturnType<typeof divergence>
   readonly #config: LlamaConfig
-  readonly #shapes: KernelShapes
   readonly #made = new Once()
 
-  readonly #matrix: MatrixPath | undefined
-
   /** Products of many tokens go by `matrix` where it is given. */
-  constructor(config: LlamaConfig, facts: AdapterFacts, matrix?: MatrixPath) {
-    const { hiddenSize, intermediateSize, heads, kvHeads, headDim, vocabSize, rmsNormEps } = config
+  constructor(config: LlamaConfig, facts: ShapeFacts, matrix?: MatrixPath) {
+    const { hiddenSize, heads, kvHeads, headDim, vocabSize } = config
     const shapes = kernelShapes(facts)
     this.#config = config
-    this.#shapes = shapes
-    this.#matrix = matrix
-    this.norm = rmsNorm({ width: hiddenSize, epsilon: rmsNormEps })
+    this.products = new Products(config, shapes, matrix)
     this.gather = gather({ width: hiddenSize })
     this.rotary = rotary({ heads, kvHeads, headDim })
     this.attention = attention({ heads, kvHeads, headDim, ...shapes.attention })
+    this.attentionDecode = shapes.attention.decodes ? attentionDecode({ heads, kvHeads, headDim }) : undefined
     this.pattern = attentionPattern({ heads, kvHeads, headDim })
     this.mix = attentionMix({ heads, kvHeads, headDim })
     this.storeKeys = storeKeys({ heads, kvHeads, headDim })
-    this.siluGate = siluGate({ width: intermediateSize })
-    this.residual = residual()
     this.steerAdd = steer({ width: hiddenSize, addsAlone: true })
     this.steerWays = steer({ width: hiddenSize, addsAlone: false })
     this.scale = edit({ expression: "x * weight", names: ["weight"] })
@@ -87,39 +77,4 @@ export class KernelSet {
       recorder.run(kernel, [ids, buffer, out], { tokens, firstRow, chunkRows: rows })
     }
   }
-
-  /** out [tokens, pad8(matrix.rows)] = x [tokens, pad8(matrix.columns)] times the matrix, transposed. */
-  multiply(recorder: Recorder, x: GpuBuffer, matrix: Matrix, out: GpuBuffer, tokens: number): void {
-    if (this.#matrix?.takes(matrix, tokens)) return this.#matrix.multiply(recorder, x, matrix, out, tokens)
-    this.#multiply(recorder, x, matrix, out, { tokens })
-  }
-
-  /** into [tokens, pad8(matrix.rows)] += x times the matrix, transposed; `spare` is as large as `into`, for paths that need it. */
-  multiplyAdd(recorder: Recorder, x: GpuBuffer, matrix: Matrix, into: GpuBuffer, spare: GpuBuffer, tokens: number): void {
-    if (!this.#matrix?.takes(matrix, tokens)) return this.#multiply(recorder, x, matrix, into, { tokens, adds: true })
-    this.#matrix.multiply(recorder, x, matrix, spare, tokens)
-    recorder.run(this.residual, [into, spare], { count: tokens * pad8(matrix.rows) })
-  }
-
-  #multiply(
-    recorder: Recorder,
-    x: GpuBuffer,
-    matrix: Matrix,
-    out: GpuBuffer,
-    { tokens, adds = false }: { readonly tokens: number; readonly adds?: boolean },
-  ): void {
-    const variant = chooseMatmul(this.#shapes, tokens)
-    const outStride = pad8(matrix.rows)
-    for (const { type, buffer, firstRow, rows, scale = 1 } of matrix.chunks) {
-      const kernel = this.#matmul({ rows, columns: matrix.columns, type, variant, scale })
-      recorder.run(kernel, [x, buffer, out], { tokens, outStride, outOffset: firstRow, adds })
-    }
-  }
-
-  #matmul(shape: Parameters<typeof matmul>[0]): ReturnType<typeof matmul> {
-    const { rows, columns, type, variant, scale } = shape
-    return this.#made.get(`matmul ${rows} ${columns} ${type} ${scale} ${variantKey(variant)}`, () => matmul(shape))
-  }
 }
-
-const variantKey = (variant: MatmulVariant): string => Object.values(variant).join(" ")

@@ -5,9 +5,11 @@ import type { GpuBuffer } from "./device.ts"
 import type { EditSet, EditTarget } from "./edits.ts"
 import type { KernelSet } from "./kernel-set.ts"
 import type { KvCache, Workspace } from "./memory.ts"
+import type { Prefixes } from "./prefixes.ts"
+import type { Normed } from "./products.ts"
 import type { Recorder } from "./recorder.ts"
 import type { SteeringBuffers } from "./steer.ts"
-import type { Matrix, Weights } from "./weights.ts"
+import type { LayerWeights, Matrix, Weights } from "./weights.ts"
 
 /** Everything that a pass reads and writes. */
 export interface Pass {
@@ -22,12 +24,24 @@ export interface Pass {
   readonly capture: Capture | undefined
   readonly edits: EditSet | undefined
   readonly batch: Batch
+  readonly prefixes: Prefixes
+  /** Where the tokens come from, where not from their ids. */
+  readonly begin: Begin | undefined
   /** The caller's row of the batch's first row. */
   readonly firstRow: number
   /** Layers to run: fewer than all where nothing after them is wanted. */
   readonly depth: number
   /** Where each token of the batch belongs, for host edits: its row in the caller's list, and its position. */
   readonly place: (token: number) => { readonly row: number; readonly position: number }
+}
+
+/** Tokens that have run through the first layers already: those that several rows share. */
+export interface Begin {
+  /** The last layer that they ran through, up to where it is steered. */
+  readonly layer: number
+  /** The residual stream there, f32 [any, pad8(hidden)], and the row in it of each token of the batch, u32 [tokens]. */
+  readonly residuals: GpuBuffer
+  readonly index: GpuBuffer
 }
 
 /** The tokens of a pass, of any rows: u32 [tokens] each. */
@@ -38,6 +52,8 @@ export interface Batch {
   readonly rows: GpuBuffer
   /** Its place in the row, from 0. */
   readonly positions: GpuBuffer
+  /** Whether every token is the only one of its row, as in generation. */
+  readonly single: boolean
 }
 
 /** An internal that a host edit changes: the pass goes on when it has been changed. */
@@ -52,7 +68,8 @@ export interface HostPoint {
  * a host edit needs the values.
  */
 export function* forward(recorder: Recorder, pass: Pass): Generator<HostPoint, void, void> {
-  const { config, weights, kernels, workspace, cache, rotaryTable, steering, edits, capture } = pass
+  const { config, weights, kernels, workspace, cache, rotaryTable, steering, edits, capture, begin } = pass
+  const { products } = kernels
   const { hiddenSize, intermediateSize, heads, kvHeads, headDim } = config
   const { tokens, ids, rows, positions } = pass.batch
   const { residual, normed, qkv, heads: mixed, branch, gateUp, gated } = workspace.buffers
@@ -63,7 +80,9 @@ export function* forward(recorder: Recorder, pass: Pass): Generator<HostPoint, v
   const keyWidth = kvHeads * headDim
   const qkvStride = pad8(queryWidth + 2 * keyWidth)
   const gateUpStride = pad8(2 * intermediateSize)
-  const watched = (name: string): boolean => edits?.has(name) === true || capture?.wants(name) === true
+  const watched = (...names: string[]): boolean =>
+    names.some((name) => edits?.has(name) === true || capture?.wants(name) === true)
+  const normOf = (weight: GpuBuffer): Normed => ({ residual, weight, room: normed })
   // Lets edits change an internal, then captures it. What nobody wants costs nothing.
   function* see(
     name: string,
@@ -80,66 +99,90 @@ export function* forward(recorder: Recorder, pass: Pass): Generator<HostPoint, v
     capture?.tap(recorder, name, buffer, start, rowStride, tokens)
   }
 
-  // Adds a block's output to the residual stream: in one go where nobody looks at it.
-  function* addProduct(x: GpuBuffer, matrix: Matrix, name: string): Generator<HostPoint, void, void> {
-    if (!watched(name)) {
-      kernels.multiplyAdd(recorder, x, matrix, residual, branch, tokens)
-      return
-    }
-    kernels.multiply(recorder, x, matrix, branch, tokens)
+  // A block's output where somebody looks at it: by itself, then added to the residual stream.
+  function* addSeen(x: GpuBuffer, matrix: Matrix, name: string): Generator<HostPoint, void, void> {
+    products.multiply(recorder, x, matrix, branch, tokens)
     yield* see(name, branch, [hiddenSize])
-    recorder.run(kernels.residual, [residual, branch], { count: tokens * stride })
+    recorder.run(products.residual, [residual, branch], { count: tokens * stride })
   }
 
-  kernels.embed(recorder, weights.embedding, ids, residual, tokens)
-  yield* see("hook_embed", residual, [hiddenSize])
+  const steer = (l: number): void => {
+    const steered = steering.layers.get(l)
+    if (!steered) return
+    const kernel = steered.addsAlone ? kernels.steerAdd : kernels.steerWays
+    recorder.run(kernel, [residual, rows, positions, steered.vectors, steered.operations], { tokens, count: steered.count })
+  }
 
-  for (const [l, layer] of weights.layers.slice(0, pass.depth).entries()) {
+  if (begin) {
+    recorder.run(kernels.gather, [begin.residuals, begin.index, residual], { count: tokens })
+    steer(begin.layer)
+  } else {
+    kernels.embed(recorder, weights.embedding, ids, residual, tokens)
+    yield* see("hook_embed", residual, [hiddenSize])
+  }
+
+  for (let l = begin ? begin.layer + 1 : 0; l < pass.depth; l++) {
+    const layer = weights.layers[l] as LayerWeights
     const block = `blocks.${l}.`
     const keys = cache.keys[l] as GpuBuffer
     const values = cache.values[l] as GpuBuffer
+    const prefixes = pass.prefixes.at(l)
     yield* see(`${block}hook_resid_pre`, residual, [hiddenSize])
 
-    recorder.run(kernels.norm, [residual, layer.inputNorm, normed], { tokens })
-    kernels.multiply(recorder, normed, layer.qkv, qkv, tokens)
+    products.multiplyNormed(recorder, normOf(layer.inputNorm), layer.qkv, qkv, tokens)
     yield* see(`${block}attn.hook_q`, qkv, [heads, headDim], qkvStride)
     yield* see(`${block}attn.hook_k`, qkv, [kvHeads, headDim], qkvStride, queryWidth)
     yield* see(`${block}attn.hook_v`, qkv, [kvHeads, headDim], qkvStride, queryWidth + keyWidth)
-    recorder.run(kernels.rotary, [qkv, keys, values, rows, positions, rotaryTable], { tokens, capacity })
-    yield* see(`${block}attn.hook_rot_q`, qkv, [heads, headDim], qkvStride)
-    yield* see(`${block}attn.hook_rot_k`, qkv, [kvHeads, headDim], qkvStride, queryWidth)
-    if (edits?.has(`${block}attn.hook_rot_k`)) recorder.run(kernels.storeKeys, [qkv, keys, rows, positions], { tokens, capacity })
-    const pattern = watched(`${block}attn.hook_pattern`) ? workspace.pattern(tokens * heads * keyCount * 4) : undefined
-    if (pattern) {
-      recorder.run(kernels.pattern, [qkv, keys, rows, positions, pattern], { tokens, capacity, keys: keyCount })
-      yield* see(`${block}attn.hook_pattern`, pattern, [heads, keyCount], heads * keyCount)
-    }
-    if (pattern && edits?.has(`${block}attn.hook_pattern`)) {
-      recorder.run(kernels.mix, [pattern, values, rows, positions, mixed], { tokens, capacity, keys: keyCount })
+    const atOnce = pass.batch.single ? kernels.attentionDecode : undefined
+    if (atOnce && !watched(`${block}attn.hook_rot_q`, `${block}attn.hook_rot_k`, `${block}attn.hook_pattern`)) {
+      recorder.run(atOnce, [qkv, keys, values, rows, positions, prefixes, rotaryTable, mixed], { tokens, capacity })
     } else {
-      recorder.run(kernels.attention, [qkv, keys, values, rows, positions, mixed], { tokens, capacity })
+      recorder.run(kernels.rotary, [qkv, keys, values, rows, positions, rotaryTable], { tokens, capacity })
+      yield* see(`${block}attn.hook_rot_q`, qkv, [heads, headDim], qkvStride)
+      yield* see(`${block}attn.hook_rot_k`, qkv, [kvHeads, headDim], qkvStride, queryWidth)
+      if (edits?.has(`${block}attn.hook_rot_k`)) {
+        recorder.run(kernels.storeKeys, [qkv, keys, rows, positions], { tokens, capacity })
+      }
+      const pattern = watched(`${block}attn.hook_pattern`) ? workspace.pattern(tokens * heads * keyCount * 4) : undefined
+      if (pattern) {
+        recorder.run(kernels.pattern, [qkv, keys, rows, positions, pattern], { tokens, capacity, keys: keyCount })
+        yield* see(`${block}attn.hook_pattern`, pattern, [heads, keyCount], heads * keyCount)
+      }
+      if (pattern && edits?.has(`${block}attn.hook_pattern`)) {
+        recorder.run(kernels.mix, [pattern, values, rows, positions, mixed], { tokens, capacity, keys: keyCount })
+      } else {
+        recorder.run(kernels.attention, [qkv, keys, values, rows, positions, prefixes, mixed], { tokens, capacity })
+      }
     }
     yield* see(`${block}attn.hook_z`, mixed, [heads, headDim], pad8(queryWidth))
-    yield* addProduct(mixed, layer.output, `${block}hook_attn_out`)
+    if (watched(`${block}hook_attn_out`)) yield* addSeen(mixed, layer.output, `${block}hook_attn_out`)
+    else products.multiplyAdd(recorder, mixed, layer.output, { into: residual, room: branch }, tokens)
     yield* see(`${block}hook_resid_mid`, residual, [hiddenSize])
 
-    recorder.run(kernels.norm, [residual, layer.postNorm, normed], { tokens })
-    kernels.multiply(recorder, normed, layer.gateUp, gateUp, tokens)
-    yield* see(`${block}mlp.hook_pre`, gateUp, [intermediateSize], gateUpStride)
-    yield* see(`${block}mlp.hook_pre_linear`, gateUp, [intermediateSize], gateUpStride, intermediateSize)
-    recorder.run(kernels.siluGate, [gateUp, gated], { tokens })
+    if (watched(`${block}mlp.hook_pre`, `${block}mlp.hook_pre_linear`)) {
+      products.multiplyNormed(recorder, normOf(layer.postNorm), layer.gateUp, gateUp, tokens)
+      yield* see(`${block}mlp.hook_pre`, gateUp, [intermediateSize], gateUpStride)
+      yield* see(`${block}mlp.hook_pre_linear`, gateUp, [intermediateSize], gateUpStride, intermediateSize)
+      recorder.run(products.siluGate, [gateUp, gated], { tokens })
+    } else {
+      products.multiplyGated(recorder, normOf(layer.postNorm), layer.gateUp, { room: gateUp, gated }, tokens)
+    }
     yield* see(`${block}mlp.hook_post`, gated, [intermediateSize], pad8(intermediateSize))
-    yield* addProduct(gated, layer.down, `${block}hook_mlp_out`)
     const steered = steering.layers.get(l)
-    if (steered) {
-      const steer = steered.addsAlone ? kernels.steerAdd : kernels.steerWays
-      recorder.run(steer, [residual, rows, positions, steered.vectors, steered.operations], { tokens, count: steered.count })
+    if (watched(`${block}hook_mlp_out`)) {
+      yield* addSeen(gated, layer.down, `${block}hook_mlp_out`)
+      steer(l)
+    } else if (steered?.addsAlone === true && products.addsVectors(layer.down, tokens)) {
+      products.multiplyAddSteered(recorder, gated, layer.down, residual, { rows, positions, ...steered }, tokens)
+    } else {
+      products.multiplyAdd(recorder, gated, layer.down, { into: residual, room: branch }, tokens)
+      steer(l)
     }
     yield* see(`${block}hook_resid_post`, residual, [hiddenSize])
   }
 
   if (watched(FINAL)) {
-    recorder.run(kernels.norm, [residual, weights.ones, normed], { tokens })
+    recorder.run(products.norm, [residual, weights.ones, normed], { tokens })
     yield* see(FINAL, normed, [hiddenSize])
   }
 }
@@ -176,10 +219,11 @@ export function unembed(
       firstRow: 0,
       tensors: [along, none],
     })
+    kernels.products.multiply(recorder, selectedNormed, weights.head, into, count)
   } else {
-    recorder.run(kernels.norm, [from, weights.finalNorm, selectedNormed], { tokens: count })
+    const normed = { residual: from, weight: weights.finalNorm, room: selectedNormed }
+    kernels.products.multiplyNormed(recorder, normed, weights.head, into, count)
   }
-  kernels.multiply(recorder, selectedNormed, weights.head, into, count)
 }
 
 /** The logits of the rows of `from` that stand in `index` from `first` on, `count` of them, into `into` or `workspace.logits`. */

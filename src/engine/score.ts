@@ -44,7 +44,8 @@ export async function score(core: Core, sequences: readonly Sequence[], options:
   const extent = { rows: inputs.length, positions: Math.max(0, ...inputs.map(({ ids }) => ids.length)) }
   using edits = await EditSet.prepare(core.device, core.config, options.edits ?? [], extent)
   const { steering = [], signal } = options
-  await eachGroup(core, inputs, { steering, signal, edits }, async (group) => {
+  const shares = steering.length === 0 && !edits
+  await eachGroup(core, inputs, { steering, signal, edits, shares }, async (group) => {
     const members = group.members.map((member) => sequences[member] as Sequence)
     const { own } = await scoreGroup(core, group, members)
     for (const [i, values] of bySequence(members, own, 4).entries()) scores[group.members[i] as number] = tokenScores(values)

@@ -1,9 +1,17 @@
 import type { Capture } from "./capture.ts"
-import { type Core, groupRows, type TokenList, tokenList } from "./core.ts"
+import { type Core, groupRows } from "./core.ts"
 import type { EditSet } from "./edits.ts"
 import type { Batch, Pass } from "./llama.ts"
 import { KvCache, type Workspace } from "./memory.ts"
+import { noPrefixes, type Prefix, Prefixes, sharedPrefixes } from "./prefixes.ts"
 import { type SteeredRow, type Steering, SteeringBuffers } from "./steer.ts"
+
+/** Tokens to run, in the order of rows and, in a row, of positions. */
+export interface TokenList {
+  readonly ids: readonly number[]
+  readonly rows: readonly number[]
+  readonly positions: readonly number[]
+}
 
 /** Neighbouring tokens of a list: `first` up to `first + count`. */
 export interface Piece {
@@ -24,6 +32,7 @@ export interface RowGroup {
   readonly members: readonly number[]
   readonly list: TokenList
   readonly cache: KvCache
+  readonly prefixes: Prefixes
   readonly steering: SteeringBuffers
   readonly edits: EditSet | undefined
   /** Layers to run. */
@@ -43,17 +52,32 @@ export function preparePass(core: Core, group: RowGroup, piece: Piece, logitRows
     row: members[list.rows[piece.first + token] as number] as number,
     position: list.positions[piece.first + token] as number,
   })
-  return { ...passOf(core, group, { tokens: piece.count, ids, rows, positions }, workspace, place), capture }
+  return { ...passOf(core, group, { tokens: piece.count, ids, rows, positions, single: false }, workspace, place), capture }
 }
 
 /** The pass of a batch of a group's tokens, which captures nothing. */
 export function passOf(core: Core, group: RowGroup, batch: Batch, workspace: Workspace, place: Pass["place"]): Pass {
   const { config, weights, kernels } = core
-  const { members, cache, steering, edits, depth } = group
+  const { members, cache, prefixes, steering, edits, depth } = group
   const rotaryTable = core.rotaryTable(cache.capacity)
   const firstRow = members[0] ?? 0
-  const capture = undefined
-  return { config, weights, kernels, workspace, cache, rotaryTable, steering, capture, edits, batch, firstRow, depth, place }
+  const none = { capture: undefined, begin: undefined }
+  return {
+    config,
+    weights,
+    kernels,
+    workspace,
+    cache,
+    prefixes,
+    rotaryTable,
+    steering,
+    edits,
+    batch,
+    firstRow,
+    depth,
+    place,
+    ...none,
+  }
 }
 
 /** The places in a piece of the tokens that are the last of their rows. */
@@ -63,6 +87,16 @@ export function lastPlaces({ rows }: TokenList, { first, count }: Piece): number
 
 /** 0 up to `count`. */
 export const places = (count: number): number[] => Array.from({ length: count }, (_, i) => i)
+
+/** The tokens of `sequences`, row by row, without those that another row runs for them. */
+export function tokenList(sequences: readonly (readonly number[])[], prefixes: readonly Prefix[] = []): TokenList {
+  const own = sequences.map((ids, row) => places(ids.length).slice(prefixes[row]?.shared ?? 0))
+  return {
+    ids: own.flatMap((positions, row) => positions.map((position) => sequences[row]?.[position] as number)),
+    rows: own.flatMap((positions, row) => positions.map(() => row)),
+    positions: own.flat(),
+  }
+}
 
 /** A sequence to run: its ids, and how many of them are the prompt, for steering that tells prompt and rest apart. */
 export interface RunSequence {
@@ -75,6 +109,8 @@ export interface GroupOptions {
   readonly edits: EditSet | undefined
   /** Layers to run; all unless told. */
   readonly depth?: number
+  /** Whether rows share what they begin with alike, up to their prompt's last token; not with steering or edits, which part them. */
+  readonly shares?: boolean
   readonly signal: AbortSignal | undefined
 }
 
@@ -82,7 +118,7 @@ export interface GroupOptions {
 export async function eachGroup(
   core: Core,
   sequences: readonly RunSequence[],
-  { steering, edits, signal, depth = core.config.layers }: GroupOptions,
+  { steering, edits, signal, shares = false, depth = core.config.layers }: GroupOptions,
   visit: (group: RowGroup) => Promise<void>,
 ): Promise<void> {
   const lengths = sequences.map(({ ids }) => ids.length)
@@ -93,7 +129,15 @@ export async function eachGroup(
     const rows: SteeredRow[] = own.map(({ promptLength }, i) => ({ index: members[i] as number, promptLength }))
     using cache = new KvCache(core.device, core.config, members.length, capacity)
     using buffers = SteeringBuffers.upload(core.device, core.config, steering, rows)
+    const ids = own.map((sequence) => sequence.ids)
+    const shared = shares
+      ? sharedPrefixes(
+          ids,
+          own.map(({ promptLength }) => promptLength - 1),
+        )
+      : noPrefixes(own.length)
+    using prefixes = new Prefixes(core.device, shared, core.config.layers)
     await core.device.settled()
-    await visit({ members, list: tokenList(own.map(({ ids }) => ids)), cache, steering: buffers, edits, depth })
+    await visit({ members, list: tokenList(ids, shared), cache, prefixes, steering: buffers, edits, depth })
   }
 }

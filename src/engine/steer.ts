@@ -57,9 +57,12 @@ interface LayerSteering {
 /** Steering as the kernels read it: per layer the vectors, and what each does to every row. */
 export class SteeringBuffers implements Disposable {
   readonly layers: ReadonlyMap<number, LayerSteering>
+  /** The first layer at which a token of a prompt is steered; Infinity where none is. */
+  readonly firstOnPrompts: number
 
-  private constructor(layers: ReadonlyMap<number, LayerSteering>) {
+  private constructor(layers: ReadonlyMap<number, LayerSteering>, firstOnPrompts: number) {
     this.layers = layers
+    this.firstOnPrompts = firstOnPrompts
   }
 
   /**
@@ -73,12 +76,15 @@ export class SteeringBuffers implements Disposable {
     steering: readonly Steering[],
     rows: readonly SteeredRow[],
   ): SteeringBuffers {
+    let firstOnPrompts = Infinity
     const perLayer = new Map<number, { direction: Float32Array; operations: (SteeringOperation | undefined)[] }[]>()
     for (const one of steering) {
       const operations = rows.map((row) => operationOf(one, row))
+      const onPrompt = operations.some((operation, i) => operation && operation.first < (rows[i] as SteeredRow).promptLength)
       for (const layer of one.layers ?? one.vector.directions.keys()) {
         const direction = checkedDirection(config, one.vector, layer)
         if (operations.every((operation) => operation === undefined)) continue
+        if (onPrompt) firstOnPrompts = Math.min(firstOnPrompts, layer)
         perLayer.set(layer, [...(perLayer.get(layer) ?? []), { direction, operations }])
       }
     }
@@ -100,7 +106,7 @@ export class SteeringBuffers implements Disposable {
         operations: device.upload(`layer ${layer}'s steering operations`, words),
       })
     }
-    return new SteeringBuffers(layers)
+    return new SteeringBuffers(layers, firstOnPrompts)
   }
 
   dispose(): void {

@@ -17,8 +17,9 @@ struct Parameters { capacity: u32, tokens: u32, parts: u32 }
 @group(0) @binding(2) var<storage, read> values: array<Part>;
 @group(0) @binding(3) var<storage, read> rows: array<u32>;
 @group(0) @binding(4) var<storage, read> positions: array<u32>;
-@group(0) @binding(5) var<storage, read_write> out: array<Part>;
-@group(0) @binding(6) var<uniform> parameters: Parameters;
+@group(0) @binding(5) var<storage, read> prefixes: array<vec2u>;
+@group(0) @binding(6) var<storage, read_write> out: array<Part>;
+@group(0) @binding(7) var<uniform> parameters: Parameters;
 
 @compute @workgroup_size(8)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
@@ -30,7 +31,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   let last = positions[token];
   let query = token * (STRIDE_IN / PART) + kvHead * GROUP * parts;
   let result = token * (STRIDE_OUT / PART) + kvHead * GROUP * parts;
-  let cache = (rows[token] * parameters.capacity * KV_HEADS + kvHead) * parts;
+  let row = rows[token];
+  let prefix = prefixes[row];
 
   var highest: array<f32, GROUP>;
   var total: array<f32, GROUP>;
@@ -38,7 +40,11 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
 
   for (var first = 0u; first <= last; first += KEYS) {
     var at: array<u32, KEYS>; // keys after the last are loaded as the last, and weigh nothing
-    for (var k = 0u; k < KEYS; k++) { at[k] = cache + min(first + k, last) * KV_HEADS * parts; }
+    for (var k = 0u; k < KEYS; k++) {
+      let position = min(first + k, last);
+      let source = select(row, prefix.x, position < prefix.y);
+      at[k] = ((source * parameters.capacity + position) * KV_HEADS + kvHead) * parts;
+    }
 
     // Written out, since Dawn 0.6.2 on lavapipe keeps a `var` without a value from one turn of a loop to the next.
     var products = array<Part, GROUP * KEYS>();

@@ -18,21 +18,29 @@ struct Parameters { capacity: u32, parts: u32 }
 @group(0) @binding(2) var<storage, read> values: array<f32>;
 @group(0) @binding(3) var<storage, read> rows: array<u32>;
 @group(0) @binding(4) var<storage, read> positions: array<u32>;
-@group(0) @binding(5) var<storage, read_write> out: array<f32>;
-@group(0) @binding(6) var<uniform> parameters: Parameters;
+@group(0) @binding(5) var<storage, read> prefixes: array<vec2u>;
+@group(0) @binding(6) var<storage, read_write> out: array<f32>;
+@group(0) @binding(7) var<uniform> parameters: Parameters;
 
 var<workgroup> query: array<Part, HEAD_DIM / PART>;
 var<workgroup> scores: array<f32, TILE>;
 var<workgroup> weights: array<f32, TILE>;
 var<workgroup> mixed: array<f32, HEAD_DIM>; // column d belongs to lane d % TILE alone
 
+// Where the row's entry for a position begins in the cache.
+fn entry(row: u32, prefix: vec2u, position: u32, kvHead: u32) -> u32 {
+  let source = select(row, prefix.x, position < prefix.y);
+  return ((source * parameters.capacity + position) * KV_HEADS + kvHead) * HEAD_DIM;
+}
+
 @compute @workgroup_size(TILE)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
   let head = group.x;
   let token = group.y;
   let seen = positions[token] + 1;
-  let step = KV_HEADS * HEAD_DIM;
-  let cache = rows[token] * parameters.capacity * step + head / (HEADS / KV_HEADS) * HEAD_DIM;
+  let row = rows[token];
+  let prefix = prefixes[row];
+  let kvHead = head / (HEADS / KV_HEADS);
 
   for (var i = lane; i < HEAD_DIM / PART; i += TILE) { query[i] = SCALE * qkv[(token * STRIDE_IN + head * HEAD_DIM) / PART + i]; }
   for (var d = lane; d < HEAD_DIM; d += TILE) { mixed[d] = 0; }
@@ -44,7 +52,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
     let count = min(TILE, seen - first);
     var score = LOWEST;
     if (lane < count) {
-      let key = (cache + (first + lane) * step) / PART;
+      let key = entry(row, prefix, first + lane, kvHead) / PART;
       var products = Part(0);
       for (var i = 0u; i < parameters.parts; i++) { products += query[i] * keys[key + i]; }
       score = dot(products, Part(1));
@@ -62,7 +70,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
     for (var k = 0u; k < count; k++) { total += weights[k]; }
     for (var d = lane; d < HEAD_DIM; d += TILE) {
       var sum = kept * mixed[d];
-      for (var k = 0u; k < count; k++) { sum += weights[k] * values[cache + (first + k) * step + d]; }
+      for (var k = 0u; k < count; k++) { sum += weights[k] * values[entry(row, prefix, first + k, kvHead) + d]; }
       mixed[d] = sum;
     }
   }

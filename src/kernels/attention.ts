@@ -1,7 +1,8 @@
+import decodeCode from "./attention-decode.wgsl"
 import lanesCode from "./attention-lanes.wgsl"
 import tilesCode from "./attention-tiles.wgsl"
 import { spread } from "./grid.ts"
-import { ceilDiv, pad8, type Kernel } from "./kernel.ts"
+import { ceilDiv, pad8, sizes, type Kernel } from "./kernel.ts"
 import { partOf } from "./parts.ts"
 
 export interface AttentionOptions {
@@ -27,14 +28,15 @@ export interface AttentionParameters {
  * (online softmax, Milakov and Gimelshein 2018, https://arxiv.org/abs/1805.02867).
  *
  * Bindings: rotated qkv f32 [tokens, pad8((heads + 2 kvHeads) headDim)], the caches of keys and of values
- * f32 [batchRows, capacity, kvHeads, headDim], rows u32 [tokens], positions u32 [tokens],
- * out f32 [tokens, pad8(heads headDim)].
+ * f32 [batchRows, capacity, kvHeads, headDim], rows u32 [tokens], positions u32 [tokens], prefixes u32 [batchRows, 2],
+ * out f32 [tokens, pad8(heads headDim)]. A row's prefix (source row, shared positions) says where its first entries are: where rows
+ * begin alike they stand in one row's cache alone, and are computed and read once.
  */
 export function attention(options: AttentionOptions): Kernel<AttentionParameters> {
   return options.variant === "lanes" ? lanes(options) : tiles(options)
 }
 
-const BINDINGS = ["read", "read", "read", "read", "read", "write"] as const
+const BINDINGS = ["read", "read", "read", "read", "read", "read", "write"] as const
 
 function tiles({ heads, kvHeads, headDim, keysPerTile }: AttentionOptions): Kernel<AttentionParameters> {
   const part = partOf(headDim)
@@ -73,5 +75,39 @@ function lanes({ heads, kvHeads, headDim }: AttentionOptions): Kernel<AttentionP
     bindings: BINDINGS,
     parameters: ({ capacity, tokens }) => [capacity, tokens, headDim / part.size],
     grid: ({ tokens }) => spread(ceilDiv(tokens * kvHeads, LANES)),
+  }
+}
+
+/**
+ * Attention for tokens that are the only ones of their rows in a pass, from qkv as the product left it: what {@link rotary} and
+ * {@link attention} do, in one kernel. qkv itself stays as it is.
+ *
+ * Bindings: qkv, the caches, rows, positions and prefixes as for {@link attention}, cosines and sines f32 [positions, headDim / 2,
+ * 2], out.
+ */
+export function attentionDecode({ heads, kvHeads, headDim }: Omit<AttentionOptions, "keysPerTile">): Kernel<AttentionParameters> {
+  const group = heads / kvHeads
+  const part = partOf(headDim)
+  const lanesOfGroup = 128
+  const header = sizes({
+    GROUP: group,
+    HEAD_DIM: headDim,
+    LANES: lanesOfGroup,
+    TILE: Math.max(32, Math.floor(lanesOfGroup / group)),
+  })
+  const components = Array.from({ length: part.size }, (_, i) => `turned[i + ${i}]`)
+  const turnedPart = `fn turnedPart(i: u32) -> Part { return Part(${components.join(", ")}); }\n`
+  return {
+    label: `attention decode [${heads}/${kvHeads}, ${headDim}]`,
+    code: part.code + header + turnedPart + decodeCode,
+    constants: {
+      KV_HEADS: kvHeads,
+      STRIDE_IN: pad8((heads + 2 * kvHeads) * headDim),
+      STRIDE_OUT: pad8(heads * headDim),
+      SCALE: 1 / Math.sqrt(headDim),
+    },
+    bindings: ["read", "write", "write", "read", "read", "read", "read", "write"],
+    parameters: ({ capacity }) => [capacity, headDim / part.size],
+    grid: ({ tokens }) => [kvHeads, tokens, 1],
   }
 }

@@ -3,11 +3,11 @@
 
 @compute @workgroup_size(8)
 fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group: vec3u) {
-  let row = group.x * 16 + lane;
+  let rows = pairOf(group.x, 8, lane);
   let token = group.y;
   let eights = parameters.stride / 8;
-  let row0Start = min(row, lastRow()) * eights;
-  let row1Start = min(row + 8, lastRow()) * eights;
+  let row0Start = min(rows.x, lastRow()) * eights;
+  let row1Start = min(rows.y, lastRow()) * eights;
   var sum = vec2f();
   for (var k = 0u; k < eights; k++) {
     let w0 = unpack8(weights[row0Start + k]);
@@ -22,6 +22,5 @@ fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group
     sum = fma(vec2f(subgroupBroadcast(mine, 6u)), vec2f(w0.high.z, w1.high.z), sum);
     sum = fma(vec2f(subgroupBroadcast(mine, 7u)), vec2f(w0.high.w, w1.high.w), sum);
   }
-  write(token, row, sum.x);
-  write(token, row + 8, sum.y);
+  writePair(token, rows, sum);
 }

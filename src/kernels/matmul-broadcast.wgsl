@@ -24,11 +24,11 @@ fn addTokens(sums: ptr<function, array<vec2f, 8>>, x: vec4f, w0: vec4f, w1: vec4
 
 @compute @workgroup_size(8)
 fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group: vec3u) {
-  let row = group.x * 16 + lane;
+  let rows = pairOf(group.x, 8, lane);
   let token0 = group.y * 8;
   let eights = parameters.stride / 8;
-  let row0Start = min(row, lastRow()) * eights;
-  let row1Start = min(row + 8, lastRow()) * eights;
+  let row0Start = min(rows.x, lastRow()) * eights;
+  let row1Start = min(rows.y, lastRow()) * eights;
   let tokenStart = min(token0 + lane, lastToken()) * eights * 2;
   var sums: array<vec2f, 8>;
   for (var k = 0u; k < eights; k++) {
@@ -37,8 +37,5 @@ fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group
     addTokens(&sums, x[tokenStart + k * 2], w0.low, w1.low);
     addTokens(&sums, x[tokenStart + k * 2 + 1], w0.high, w1.high);
   }
-  for (var t = 0u; t < 8; t++) {
-    write(token0 + t, row, sums[t].x);
-    write(token0 + t, row + 8, sums[t].y);
-  }
+  for (var t = 0u; t < 8; t++) { writePair(token0 + t, rows, sums[t]); }
 }

@@ -19,9 +19,12 @@ interface Step {
 }
 
 export interface KernelShapes {
-  /** Ascending, the last without end. All steps after the first give a token the same bits. */
+  /** Ascending, the last without end. All steps of `reduce` give a token the same bits, and so do all others. */
   readonly matmul: readonly Step[]
-  readonly attention: Pick<AttentionOptions, "variant" | "keysPerTile">
+  readonly attention: Pick<AttentionOptions, "variant" | "keysPerTile"> & {
+    /** Whether passes with one token a row have a kernel of their own. */
+    readonly decodes: boolean
+  }
   /** Lanes that share a row of logits, in the kernels over the vocabulary. */
   readonly vocabularyLanes: number
 }
@@ -35,18 +38,22 @@ const tile = (tokens: number, rows: number, depth: number, laneTokens: number, l
   laneRows,
 })
 
+const reduceStep = (tokens: number, subgroups: boolean): Step => ({
+  upTo: tokens,
+  variant: { kind: "reduce", lanes: 128, tokens, subgroups },
+})
+
 // GPUs: memory is the limit up to some 30 tokens, then arithmetic, which wants many outputs per lane. Reasoned, not timed yet.
-const GPU: KernelShapes = {
+const gpu = (subgroups: boolean): KernelShapes => ({
   matmul: [
-    { upTo: 1, variant: { kind: "reduce", lanes: 128 } },
-    { upTo: 8, variant: tile(8, 32, 64, 4, 1) },
+    ...[1, 4, 8].map((tokens) => reduceStep(tokens, subgroups)),
     { upTo: 32, variant: tile(32, 64, 32, 4, 4) },
     { upTo: 256, variant: tile(64, 64, 16, 8, 4) },
     { upTo: Infinity, variant: tile(128, 128, 16, 8, 8) },
   ],
-  attention: { variant: "tiles", keysPerTile: 64 },
+  attention: { variant: "tiles", keysPerTile: 64, decodes: true },
   vocabularyLanes: 256,
-}
+})
 
 // lavapipe: barriers and loads are dear, broadcasts in a subgroup cheap. Subgroups have 8 lanes with AVX2.
 const SOFTWARE: KernelShapes = {
@@ -54,7 +61,7 @@ const SOFTWARE: KernelShapes = {
     { upTo: 1, variant: { kind: "broadcast-row" } },
     { upTo: Infinity, variant: { kind: "broadcast" } },
   ],
-  attention: { variant: "lanes", keysPerTile: 8 },
+  attention: { variant: "lanes", keysPerTile: 8, decodes: false },
   vocabularyLanes: 8,
 }
 
@@ -64,13 +71,13 @@ const SOFTWARE_NARROW: KernelShapes = {
     { upTo: 1, variant: { kind: "lanes", tokens: 1, lanes: 8 } },
     { upTo: Infinity, variant: { kind: "lanes", tokens: 4, lanes: 8 } },
   ],
-  attention: { variant: "lanes", keysPerTile: 8 },
+  attention: { variant: "lanes", keysPerTile: 8, decodes: false },
   vocabularyLanes: 8,
 }
 
 /** The shapes for this kind of adapter. */
 export function kernelShapes(facts: ShapeFacts): KernelShapes {
-  if (!facts.software) return GPU
+  if (!facts.software) return gpu(facts.subgroups)
   return facts.subgroups && facts.subgroupMinSize >= 8 ? SOFTWARE : SOFTWARE_NARROW
 }
 

@@ -14,6 +14,8 @@ interface Problem {
   /** [batchRows, capacity, kvHeads, headDim], NaN where no token of its row has come yet. */
   readonly keys: Float32Array
   readonly values: Float32Array
+  /** (source row, shared positions) of each row. */
+  readonly prefixes: readonly (readonly [number, number])[]
 }
 
 const widthOf = ({ heads, kvHeads, headDim }: HeadShape): number => (heads + 2 * kvHeads) * headDim
@@ -27,7 +29,8 @@ function problem(shape: HeadShape, size = 1, tokens: readonly Token[] = raggedTo
     const last = Math.max(-1, ...tokens.filter((token) => token.row === row).map((token) => token.position))
     for (const cache of [keys, values]) cache.fill(NaN, (row * capacity + last + 1) * slot, (row + 1) * capacity * slot)
   }
-  return { shape, tokens, qkv: padRows(tokens.length, widthOf(shape), () => size * next()), keys, values }
+  const prefixes = Array.from({ length: batchRows }, (_, row) => [row, 0] as const)
+  return { shape, tokens, qkv: padRows(tokens.length, widthOf(shape), () => size * next()), keys, values, prefixes }
 }
 
 /** The probabilities of token `t`'s query head `head` in float64, [position + 1]. */
@@ -79,9 +82,10 @@ async function run(p: Problem, options: Pick<AttentionOptions, "keysPerTile" | "
     "positions",
     Uint32Array.from(p.tokens, ({ position }) => position),
   )
+  using prefixes = device.upload("prefixes", Uint32Array.from(p.prefixes.flat()))
   using out = device.createBuffer("out", p.tokens.length * pad8(p.shape.heads * p.shape.headDim) * 4)
   const kernel = attention({ ...p.shape, ...options })
-  runKernel(device, kernel, [qkv, keys, values, rows, positions, out], { tokens: p.tokens.length, capacity })
+  runKernel(device, kernel, [qkv, keys, values, rows, positions, prefixes, out], { tokens: p.tokens.length, capacity })
   return readFloats(device, out)
 }
 
@@ -95,6 +99,25 @@ const cases = headShapes.flatMap((shape) => variants.map((each) => ({ ...shape, 
 test.each(cases)("$variant match float64: $heads heads on $kvHeads of $headDim", async ({ variant, keysPerTile, ...shape }) => {
   const p = problem(shape)
   expectClose(await run(p, { variant, keysPerTile }), reference(p), { absolute: 1e-6, relative: 1e-5 })
+})
+
+test.each(variants)("$variant read what rows share from one of them", async (options) => {
+  const p = problem({ heads: 6, kvHeads: 2, headDim: 20 })
+  const slot = 2 * 20
+  // Row 2 begins as row 3, 61 positions of it, and row 5 as row 0; where they would keep it themselves there is nothing.
+  const prefixes = p.prefixes.map((own, row) => (row === 2 ? ([3, 61] as const) : row === 5 ? ([0, 7] as const) : own))
+  const [keys, values] = [p.keys, p.values].map((cache) => cache.slice()) as [Float32Array, Float32Array]
+  const [sharedKeys, sharedValues] = [p.keys, p.values].map((cache) => cache.slice()) as [Float32Array, Float32Array]
+  for (const [row, [source, shared]] of prefixes.entries()) {
+    if (source === row) continue
+    for (const cache of [keys, values])
+      cache.copyWithin(row * capacity * slot, source * capacity * slot, (source * capacity + shared) * slot)
+    for (const cache of [sharedKeys, sharedValues]) cache.fill(NaN, row * capacity * slot, (row * capacity + shared) * slot)
+  }
+  const apart = await run({ ...p, keys, values }, options)
+  const shared = await run({ ...p, keys: sharedKeys, values: sharedValues, prefixes }, options)
+  expect(shared.some(Number.isNaN)).toBe(false)
+  expect(bitsOf(shared)).toEqual(bitsOf(apart))
 })
 
 test.each([8, 128])("tiles of %i keys match float64", async (keysPerTile) => {
