@@ -249,7 +249,7 @@ class DecodingState implements Disposable {
   /** What was made in the steps submitted so far, from `from` up to `to`. */
   async read(from: number, to: number): Promise<Made> {
     const { device } = this.#core
-    const none = new ArrayBuffer(0)
+    const none = Promise.resolve(new ArrayBuffer(0))
     const reads = [device.read(this.history), this.allScores ? device.read(this.allScores) : none] as const
     const [history, scores] = await Promise.all(reads)
     const steps = places(to - from).map((i) => from + i)

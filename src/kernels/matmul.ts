@@ -100,10 +100,10 @@ export function matmul(shape: MatmulShape): Kernel<MatmulParameters> {
     code: (subgroups ? "enable subgroups;\n" : "") + weightCode(type) + ends.code + commonCode + code,
     constants: {},
     bindings: ["read", "read", "write", ...ends.bindings],
-    parameters: (p) => [
-      ...[p.tokens, p.outStride, p.outOffset, rows, pad8(columns), float(scale), p.adds ? 1 : 0, rows / 2],
-      ...[float(columns), float(normed?.epsilon ?? 0), p.count ?? 0],
-    ],
+    parameters: (p) => {
+      const place = [p.tokens, p.outStride, p.outOffset, rows, pad8(columns)]
+      return [...place, float(scale), p.adds ? 1 : 0, rows / 2, float(columns), float(normed?.epsilon ?? 0), p.count ?? 0]
+    },
     grid: (p) => [ceilDiv(rows, workgroup.rows), ceilDiv(p.tokens, workgroup.tokens), 1],
   }
 }

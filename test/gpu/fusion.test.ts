@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest"
-import { Device } from "../../src/engine/device.ts"
+import type { Device } from "../../src/engine/device.ts"
 import type { Model } from "../../src/engine/model.ts"
 import { Profiler } from "../../src/engine/profiler.ts"
 import type { Steering } from "../../src/engine/steer.ts"
