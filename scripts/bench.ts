@@ -1,5 +1,6 @@
 // Benchmarks: npm run bench -- search [options]. Each prints a short table, and its raw numbers as JSON with --out FILE.
 import { InputError } from "../src/index.ts"
+import { accuracyBenchmark } from "./bench/accuracy.ts"
 import { agreementBenchmark } from "./bench/agreement.ts"
 import { captureBenchmark } from "./bench/capture.ts"
 import { cardBenchmark } from "./bench/card.ts"
@@ -18,6 +19,7 @@ const benchmarks: Readonly<Record<string, Benchmark>> = {
   decode: decodeBenchmark,
   prefill: prefillBenchmark,
   load: loadBenchmark,
+  accuracy: accuracyBenchmark,
   logits: logitsBenchmark,
   agreement: agreementBenchmark,
   capture: captureBenchmark,

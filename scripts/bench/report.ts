@@ -1,6 +1,6 @@
 import { cpus } from "node:os"
 import { count, type Options } from "../../src/cli/options.ts"
-import { type Device, RedlineError } from "../../src/index.ts"
+import { type Device, InputError, RedlineError } from "../../src/index.ts"
 import { assertWritable, openDevice, writeFileAtomic } from "../../src/node.ts"
 import { parseScript, type ScriptOptions } from "../program.ts"
 
@@ -28,6 +28,7 @@ const COMMON: ScriptOptions = {
   model: undefined,
   adapter: undefined,
   matmul: undefined,
+  kernels: undefined,
   repeats: "5",
   out: undefined,
   card: undefined,
@@ -47,12 +48,24 @@ export async function runBenchmark(
   const out = options.text("out")
   if (out !== undefined) await assertWritable(out)
   const adapter = options.text("adapter")
-  using device = await openDevice({ features, ...(adapter === undefined ? {} : { adapter }) })
+  const kernels = kernelsOf(options)
+  using device = await openDevice({
+    features,
+    ...(adapter !== undefined && { adapter }),
+    ...(kernels !== undefined && { kernels }),
+  })
   const found = await run({ options, device, repeats })
   const command = `npm run bench -- ${[name, ...args].join(" ")}`
-  const json = { benchmark: name, command, ...machine(device), ...found.json }
+  const json = { benchmark: name, command, ...machine(device), ...(kernels && { kernels }), ...found.json }
   if (out !== undefined) await writeFileAtomic(out, `${JSON.stringify(json, null, 2)}\n`)
   return { lines: [adapterLine(device), ...found.lines], json }
+}
+
+/** Whose kernels run, where not the adapter's own kind's. */
+function kernelsOf(options: Options): "gpu" | "software" | undefined {
+  const kernels = options.text("kernels")
+  if (kernels === undefined || kernels === "gpu" || kernels === "software") return kernels
+  throw new InputError({ where: "--kernels", expected: "gpu or software", found: kernels })
 }
 
 /** Seconds that work takes, to the end of what it submitted. */

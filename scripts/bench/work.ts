@@ -60,7 +60,8 @@ function matmulWork({ label, parameters, sizes }: Dispatch): { over: string; wor
   const weights = pad8(rows) * stride * (each ?? 0)
   // A kernel with other parameters is not understood: better no figure than a wrong one.
   if (each === undefined || weights !== sizes[1]) return { over: "", work: undefined }
-  const work = { bytes: rows * stride * each + 4 * tokens * (rows + stride), flops: 2 * tokens * rows * stride }
+  const outputs = label.includes("gated") ? rows / 2 : rows
+  const work = { bytes: rows * stride * each + 4 * tokens * (outputs + stride), flops: 2 * tokens * rows * stride }
   return { over: `[${rows}, ${stride}] x ${tokens}`, work }
 }
 
