@@ -90,24 +90,24 @@ export class KernelSet {
 
   /** out [tokens, pad8(matrix.rows)] = x [tokens, pad8(matrix.columns)] times the matrix, transposed. */
   multiply(recorder: Recorder, x: GpuBuffer, matrix: Matrix, out: GpuBuffer, tokens: number): void {
-    if (this.#matrix?.takes(matrix, tokens)) return this.#matrix.multiply(recorder, x, matrix, out, tokens)
-    this.#multiply(recorder, x, matrix, out, { tokens })
+    this.#product(recorder, x, matrix, out, { tokens })
   }
 
-  /** into [tokens, pad8(matrix.rows)] += x times the matrix, transposed; `spare` is as large as `into`, for paths that need it. */
-  multiplyAdd(recorder: Recorder, x: GpuBuffer, matrix: Matrix, into: GpuBuffer, spare: GpuBuffer, tokens: number): void {
-    if (!this.#matrix?.takes(matrix, tokens)) return this.#multiply(recorder, x, matrix, into, { tokens, adds: true })
-    this.#matrix.multiply(recorder, x, matrix, spare, tokens)
-    recorder.run(this.residual, [into, spare], { count: tokens * pad8(matrix.rows) })
+  /** into [tokens, pad8(matrix.rows)] += x times the matrix, transposed. */
+  multiplyAdd(recorder: Recorder, x: GpuBuffer, matrix: Matrix, into: GpuBuffer, tokens: number): void {
+    this.#product(recorder, x, matrix, into, { tokens, adds: true })
   }
 
-  #multiply(
+  #product(
     recorder: Recorder,
     x: GpuBuffer,
     matrix: Matrix,
     out: GpuBuffer,
     { tokens, adds = false }: { readonly tokens: number; readonly adds?: boolean },
   ): void {
+    if (this.#matrix?.takes(matrix, tokens)) {
+      return this.#matrix.multiply(recorder, { kind: "plain", x }, matrix, out, { tokens, adds })
+    }
     const variant = chooseMatmul(this.#shapes, tokens)
     const outStride = pad8(matrix.rows)
     for (const { type, buffer, firstRow, rows, scale = 1 } of matrix.chunks) {

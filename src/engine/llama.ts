@@ -83,7 +83,7 @@ export function* forward(recorder: Recorder, pass: Pass): Generator<HostPoint, v
   // Adds a block's output to the residual stream: in one go where nobody looks at it.
   function* addProduct(x: GpuBuffer, matrix: Matrix, name: string): Generator<HostPoint, void, void> {
     if (!watched(name)) {
-      kernels.multiplyAdd(recorder, x, matrix, residual, branch, tokens)
+      kernels.multiplyAdd(recorder, x, matrix, residual, tokens)
       return
     }
     kernels.multiply(recorder, x, matrix, branch, tokens)
