@@ -156,26 +156,26 @@ export function* forward(recorder: Recorder, pass: Pass): Generator<HostPoint, v
     }
     yield* see(`${block}attn.hook_z`, mixed, [heads, headDim], pad8(queryWidth))
     if (watched(`${block}hook_attn_out`)) yield* addSeen(mixed, layer.output, `${block}hook_attn_out`)
-    else products.multiplyAdd(recorder, mixed, layer.output, { into: residual, room: branch }, tokens)
+    else products.multiplyAdd(recorder, mixed, layer.output, residual, tokens)
     yield* see(`${block}hook_resid_mid`, residual, [hiddenSize])
 
-    if (watched(`${block}mlp.hook_pre`, `${block}mlp.hook_pre_linear`)) {
+    const gatesLater = products.gatesInputs(layer.down, tokens) && !watched(`${block}mlp.hook_post`, `${block}hook_mlp_out`)
+    if (gatesLater || watched(`${block}mlp.hook_pre`, `${block}mlp.hook_pre_linear`)) {
       products.multiplyNormed(recorder, normOf(layer.postNorm), layer.gateUp, gateUp, tokens)
       yield* see(`${block}mlp.hook_pre`, gateUp, [intermediateSize], gateUpStride)
       yield* see(`${block}mlp.hook_pre_linear`, gateUp, [intermediateSize], gateUpStride, intermediateSize)
-      recorder.run(products.siluGate, [gateUp, gated], { tokens })
+      if (!gatesLater) recorder.run(products.siluGate, [gateUp, gated], { tokens })
     } else {
       products.multiplyGated(recorder, normOf(layer.postNorm), layer.gateUp, { room: gateUp, gated }, tokens)
     }
     yield* see(`${block}mlp.hook_post`, gated, [intermediateSize], pad8(intermediateSize))
     const steered = steering.layers.get(l)
-    if (watched(`${block}hook_mlp_out`)) {
-      yield* addSeen(gated, layer.down, `${block}hook_mlp_out`)
-      steer(l)
-    } else if (steered?.addsAlone === true && products.addsVectors(layer.down, tokens)) {
+    if (steered?.addsAlone === true && products.addsVectors(layer.down, tokens) && !watched(`${block}hook_mlp_out`)) {
       products.multiplyAddSteered(recorder, gated, layer.down, residual, { rows, positions, ...steered }, tokens)
     } else {
-      products.multiplyAdd(recorder, gated, layer.down, { into: residual, room: branch }, tokens)
+      if (watched(`${block}hook_mlp_out`)) yield* addSeen(gated, layer.down, `${block}hook_mlp_out`)
+      else if (gatesLater) products.multiplyAddGated(recorder, gateUp, layer.down, residual, tokens)
+      else products.multiplyAdd(recorder, gated, layer.down, residual, tokens)
       steer(l)
     }
     yield* see(`${block}hook_resid_post`, residual, [hiddenSize])

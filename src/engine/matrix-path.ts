@@ -1,5 +1,5 @@
 import { addSplits } from "../kernels/add-splits.ts"
-import { halfRows, type Parts } from "../kernels/half-rows.ts"
+import { halfRows, type HalfRowsParameters, type Parts, type RowsInput } from "../kernels/half-rows.ts"
 import type { Kernel } from "../kernels/kernel.ts"
 import { pad8 } from "../kernels/kernel.ts"
 import type { MatmulParameters } from "../kernels/matmul.ts"
@@ -21,6 +21,15 @@ import type { Chunk, Matrix } from "./weights.ts"
 /** A weight matrix's size: its rows and columns. */
 export type MatrixSize = Pick<Matrix, "rows" | "columns">
 
+/** What is multiplied by a matrix, of so many columns; what it is computed from in the same go. */
+export type MatrixInput =
+  /** x f32 [tokens, pad8(columns)] */
+  | { readonly kind: "plain"; readonly x: GpuBuffer }
+  /** The root-mean-square norm of x f32 [tokens, pad8(columns)], with its weight f32 [pad8(columns)]. */
+  | { readonly kind: "norm"; readonly x: GpuBuffer; readonly weight: GpuBuffer; readonly epsilon: number }
+  /** silu(gate) * up, side by side f32 [tokens, pad8(2 columns)]. */
+  | { readonly kind: "gate"; readonly gateUp: GpuBuffer }
+
 /** Bytes of the buffers that the matrix path works in, for passes of at most `tokens` tokens. */
 export function matrixScratch(
   sizes: readonly MatrixSize[],
@@ -35,6 +44,12 @@ export function matrixScratch(
     return splits === 1 ? 0 : splits * splitTokens * size.rows * 4
   })
   return { halves: parts * tokens * widest * 2, undo: tokens * 4, partial: Math.max(0, ...partials) }
+}
+
+/** What the conversion of an input binds. */
+function inputBuffers(input: MatrixInput): GpuBuffer[] {
+  if (input.kind === "gate") return [input.gateUp]
+  return input.kind === "norm" ? [input.x, input.weight] : [input.x]
 }
 
 /** A weight's splits, none where their parts would not fit a binding. */
@@ -85,14 +100,26 @@ export class MatrixPath implements Disposable {
     return tokens >= MATRIX_MIN_TOKENS && matrix.chunks.every(({ scale }) => scale !== undefined)
   }
 
-  /** out [tokens, pad8(matrix.rows)] = x [tokens, pad8(matrix.columns)] times the matrix, transposed. */
-  multiply(recorder: Recorder, x: GpuBuffer, matrix: Matrix, out: GpuBuffer, tokens: number): void {
-    const { columns } = matrix
-    const { parts } = this
-    const convert = this.#made.get(`halves ${columns}`, () => halfRows({ columns, parts, lanes: 128 }))
-    recorder.run(convert, [x, this.#halves, this.#undo], { tokens })
+  /**
+   * out [tokens, pad8(matrix.rows)] = the input [tokens, pad8(matrix.columns)] times the matrix, transposed; += with `adds`. The
+   * input may be computed from `out`. One dispatch converts the input; each of the matrix's chunks takes one more, or two where it
+   * is split.
+   */
+  multiply(
+    recorder: Recorder,
+    input: MatrixInput,
+    matrix: Matrix,
+    out: GpuBuffer,
+    { tokens, adds = false }: { readonly tokens: number; readonly adds?: boolean },
+  ): void {
+    recorder.run(this.#converter(input, matrix.columns), [...inputBuffers(input), this.#halves, this.#undo], { tokens })
     for (const chunk of matrix.chunks) {
-      this.#multiplyChunk(recorder, chunk, columns, out, { tokens, outStride: pad8(matrix.rows), outOffset: chunk.firstRow })
+      this.#multiplyChunk(recorder, chunk, matrix.columns, out, {
+        tokens,
+        adds,
+        outStride: pad8(matrix.rows),
+        outOffset: chunk.firstRow,
+      })
     }
   }
 
@@ -115,6 +142,11 @@ export class MatrixPath implements Disposable {
     recorder.run(this.#kernel(shape), [...inputs, this.#partial], { tokens: place.tokens, outStride: rows, outOffset: 0 })
     const add = this.#made.get(`add ${rows} ${count}`, () => addSplits({ rows, splits: count }))
     recorder.run(add, [this.#partial, out], place)
+  }
+
+  #converter(input: RowsInput, columns: number): Kernel<HalfRowsParameters> {
+    const key = `${input.kind} ${input.kind === "norm" ? input.epsilon : ""}`
+    return this.#made.get(`halves ${columns} ${key}`, () => halfRows({ columns, parts: this.parts, input }))
   }
 
   #fit(tile: MatrixTile): MatrixTile {

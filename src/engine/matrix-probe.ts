@@ -67,7 +67,7 @@ async function product(device: Device, mode: MatrixMode, tokens: number): Promis
   const chunk = { buffer: stored, firstRow: 0, rows: ROWS, type: "f32" as const, parts: [] }
   const halved = await halveChunk(device, chunk, COLUMNS, halves)
   const recorder = new Recorder(device, "trying the matrix units")
-  path.multiply(recorder, x, { ...size, chunks: [halved.chunk] }, out, tokens)
+  path.multiply(recorder, { kind: "plain", x }, { ...size, chunks: [halved.chunk] }, out, { tokens })
   recorder.submit()
   return new Float32Array(await device.read(out))
 }

@@ -51,16 +51,19 @@ export class Products {
 
   /** out [tokens, pad8(matrix.rows)] = x [tokens, pad8(matrix.columns)] times the matrix, transposed. */
   multiply(recorder: Recorder, x: GpuBuffer, matrix: Matrix, out: GpuBuffer, tokens: number): void {
-    if (this.#matrix?.takes(matrix, tokens)) return this.#matrix.multiply(recorder, x, matrix, out, tokens)
+    const byMatrix = this.#byMatrix(matrix, tokens)
+    if (byMatrix) return byMatrix.multiply(recorder, { kind: "plain", x }, matrix, out, { tokens })
     this.#multiply(recorder, [x, out], matrix, { tokens })
   }
 
   /** out = the root-mean-square norm of the residual stream, times the matrix. */
   multiplyNormed(recorder: Recorder, normed: Normed, matrix: Matrix, out: GpuBuffer, tokens: number): void {
-    if (this.#takes(matrix, tokens, canNorm))
-      return this.#multiply(recorder, [normed.residual, out, normed.weight], matrix, { tokens }, this.#normed)
-    this.#normFirst(recorder, normed, tokens)
-    this.multiply(recorder, normed.room, matrix, out, tokens)
+    const { residual: x, weight, room } = normed
+    const byMatrix = this.#byMatrix(matrix, tokens)
+    if (byMatrix) return byMatrix.multiply(recorder, { kind: "norm", x, weight, epsilon: this.#epsilon }, matrix, out, { tokens })
+    if (canNorm(this.#variant(tokens))) return this.#multiply(recorder, [x, out, weight], matrix, { tokens }, this.#normed)
+    recorder.run(this.norm, [x, weight, room], { tokens })
+    this.#multiply(recorder, [room, out], matrix, { tokens })
   }
 
   /** gated [tokens, pad8(matrix.rows / 2)] = silu(gate) * up of the norm times the matrix; `room` is as large as all of its rows. */
@@ -71,32 +74,37 @@ export class Products {
     { room, gated }: { readonly room: GpuBuffer; readonly gated: GpuBuffer },
     tokens: number,
   ): void {
-    if (matrix.chunks.length > 1 || !this.#takes(matrix, tokens, canGate)) {
+    const variant = this.#variant(tokens)
+    if (this.#byMatrix(matrix, tokens) || matrix.chunks.length > 1 || !canGate(variant)) {
       this.multiplyNormed(recorder, normed, matrix, room, tokens)
       return recorder.run(this.siluGate, [room, gated], { tokens })
     }
-    if (this.#takes(matrix, tokens, canNorm)) {
+    if (canNorm(variant)) {
       const ends = { ...this.#normed, gated: true }
       return this.#multiply(recorder, [normed.residual, gated, normed.weight], matrix, { tokens }, ends)
     }
-    this.#normFirst(recorder, normed, tokens)
+    recorder.run(this.norm, [normed.residual, normed.weight, normed.room], { tokens })
     this.#multiply(recorder, [normed.room, gated], matrix, { tokens }, { gated: true })
   }
 
-  /** into [tokens, pad8(matrix.rows)] += x times the matrix, transposed, and then the vectors; `room` is as large as `into`. */
-  multiplyAdd(
-    recorder: Recorder,
-    x: GpuBuffer,
-    matrix: Matrix,
-    { into, room }: { readonly into: GpuBuffer; readonly room: GpuBuffer },
-    tokens: number,
-  ): void {
-    if (this.#takes(matrix, tokens)) return this.#multiply(recorder, [x, into], matrix, { tokens, adds: true })
-    this.multiply(recorder, x, matrix, room, tokens)
-    recorder.run(this.residual, [into, room], { count: tokens * pad8(matrix.rows) })
+  /** into [tokens, pad8(matrix.rows)] += x times the matrix, transposed. */
+  multiplyAdd(recorder: Recorder, x: GpuBuffer, matrix: Matrix, into: GpuBuffer, tokens: number): void {
+    const byMatrix = this.#byMatrix(matrix, tokens)
+    if (byMatrix) return byMatrix.multiply(recorder, { kind: "plain", x }, matrix, into, { tokens, adds: true })
+    this.#multiply(recorder, [x, into], matrix, { tokens, adds: true })
   }
 
-  /** The same, and then vectors; only where {@link addsVectors}. */
+  /** into += silu(gate) * up times the matrix; only where {@link gatesInputs}. */
+  multiplyAddGated(recorder: Recorder, gateUp: GpuBuffer, matrix: Matrix, into: GpuBuffer, tokens: number): void {
+    this.#matrix?.multiply(recorder, { kind: "gate", gateUp }, matrix, into, { tokens, adds: true })
+  }
+
+  /** Whether a product with this matrix gates its inputs on the way: then they need not be gated before. */
+  gatesInputs(matrix: Matrix, tokens: number): boolean {
+    return this.#byMatrix(matrix, tokens) !== undefined
+  }
+
+  /** into += x times the matrix, and then vectors; only where {@link addsVectors}. */
   multiplyAddSteered(
     recorder: Recorder,
     x: GpuBuffer,
@@ -112,20 +120,20 @@ export class Products {
 
   /** Whether a product with this matrix can also add vectors to its outputs. */
   addsVectors(matrix: Matrix, tokens: number): boolean {
-    return this.#takes(matrix, tokens)
+    return this.#byMatrix(matrix, tokens) === undefined
   }
 
   get #normed(): MatmulEnds {
     return { normed: { epsilon: this.#epsilon } }
   }
 
-  #normFirst(recorder: Recorder, { residual: x, weight, room }: Normed, tokens: number): void {
-    recorder.run(this.norm, [x, weight, room], { tokens })
+  /** The matrix path, where a product is its work. */
+  #byMatrix(matrix: Matrix, tokens: number): MatrixPath | undefined {
+    return this.#matrix?.takes(matrix, tokens) === true ? this.#matrix : undefined
   }
 
-  /** Whether the f32 path takes a product, by a variant that `can`. */
-  #takes(matrix: Matrix, tokens: number, can: (variant: MatmulVariant) => boolean = () => true): boolean {
-    return this.#matrix?.takes(matrix, tokens) !== true && can(chooseMatmul(this.#shapes, tokens))
+  #variant(tokens: number): MatmulVariant {
+    return chooseMatmul(this.#shapes, tokens)
   }
 
   /** Buffers: x, out, and what the ends bind. */
@@ -136,7 +144,7 @@ export class Products {
     p: Omit<MatmulParameters, "outStride" | "outOffset">,
     ends: MatmulEnds = {},
   ): void {
-    const variant = chooseMatmul(this.#shapes, p.tokens)
+    const variant = this.#variant(p.tokens)
     const outStride = pad8(ends.gated ? allRows / 2 : allRows)
     for (const { type, buffer, firstRow, rows, scale = 1 } of chunks) {
       const key = [rows, columns, type, scale, ...Object.values(variant), ...Object.keys(ends)].join(" ")

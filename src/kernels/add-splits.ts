@@ -8,8 +8,8 @@ export interface AddSplitsOptions {
 }
 
 /**
- * Adds the splits of a matrix product in their order: the same bits each time. Binds parts f32 [splits, tokens, rows] and out, as
- * {@link MatmulParameters} lays it out.
+ * Adds the splits of a matrix product in their order: the same bits each time; then, with `adds`, their sum to what stands in out.
+ * Binds parts f32 [splits, tokens, rows] and out, as {@link MatmulParameters} lays it out.
  */
 export function addSplits({ rows, splits }: AddSplitsOptions): Kernel<MatmulParameters> {
   return {
@@ -17,7 +17,7 @@ export function addSplits({ rows, splits }: AddSplitsOptions): Kernel<MatmulPara
     code,
     constants: {},
     bindings: ["read", "write"],
-    parameters: (p) => [p.tokens, p.outStride, p.outOffset, rows, splits],
+    parameters: (p) => [p.tokens, p.outStride, p.outOffset, rows, splits, p.adds ? 1 : 0],
     grid: (p) => [ceilDiv(rows, 64), p.tokens, 1],
   }
 }

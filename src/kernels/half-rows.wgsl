@@ -1,13 +1,13 @@
 // A row of activations as f16, scaled by the power of two that its own largest magnitude asks for, one workgroup a row. With two
-// parts the second holds what the first rounded away, and both together 22 bits of the significand.
+// parts the second holds what the first rounded away, and both together 22 bits of the significand. half-rows-*.wgsl, put before
+// it, say what the row is: after prepare(), quad() gives the bits of four f32.
 struct Parameters { tokens: u32, stride: u32 }
 
-@group(0) @binding(0) var<storage, read> x: array<vec4u>; // the bits of f32
-@group(0) @binding(1) var<storage, read_write> halves: array<vec4u>; // [PARTS, tokens, stride] of f16
-@group(0) @binding(2) var<storage, read_write> undo: array<f32>; // what takes the scale back, [tokens]
-@group(0) @binding(3) var<uniform> parameters: Parameters;
+@group(0) @binding(INPUTS) var<storage, read_write> halves: array<vec2u>; // [PARTS, tokens, stride] of f16
+@group(0) @binding(INPUTS + 1) var<storage, read_write> undo: array<f32>; // what takes the scale back, [tokens]
+@group(0) @binding(INPUTS + 2) var<uniform> parameters: Parameters;
 
-var<workgroup> largest: array<u32, LANES>;
+var<workgroup> largest: atomic<u32>;
 
 fn largestOf(v: vec4u) -> u32 {
   return max(max(finiteMagnitude(v.x), finiteMagnitude(v.y)), max(finiteMagnitude(v.z), finiteMagnitude(v.w)));
@@ -15,9 +15,7 @@ fn largestOf(v: vec4u) -> u32 {
 
 fn pack(a: u32, b: u32) -> u32 { return half(a) | (half(b) << 16); }
 
-fn halfEight(low: vec4u, high: vec4u) -> vec4u {
-  return vec4u(pack(low.x, low.y), pack(low.z, low.w), pack(high.x, high.y), pack(high.z, high.w));
-}
+fn halfQuad(v: vec4u) -> vec2u { return vec2u(pack(v.x, v.y), pack(v.z, v.w)); }
 
 // NaN and infinity stay out of it: infinity less infinity would be NaN.
 fn restOf(bits: u32) -> u32 {
@@ -36,22 +34,18 @@ fn scaled(v: vec4u, scale: f32) -> vec4u {
 @compute @workgroup_size(LANES)
 fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group: vec3u) {
   let token = group.x;
-  let eights = parameters.stride / 8;
+  let quads = parameters.stride / 4;
+  prepare(token, lane);
   var mine = 0u;
-  for (var k = lane; k < eights * 2; k += LANES) { mine = max(mine, largestOf(x[token * eights * 2 + k])); }
-  largest[lane] = mine;
-  for (var width = LANES / 2; width > 0; width /= 2) {
-    workgroupBarrier();
-    if (lane < width) { largest[lane] = max(largest[lane], largest[lane + width]); }
-  }
+  for (var k = lane; k < quads; k += LANES) { mine = max(mine, largestOf(quad(token, k))); }
+  atomicMax(&largest, mine);
   workgroupBarrier();
-  let exponent = scaleExponent(largest[0]);
+  let exponent = scaleExponent(atomicLoad(&largest));
   if (lane == 0) { undo[token] = powerOfTwo(-exponent); }
   let scale = powerOfTwo(exponent);
-  for (var k = lane; k < eights; k += LANES) {
-    let low = scaled(x[(token * eights + k) * 2], scale);
-    let high = scaled(x[(token * eights + k) * 2 + 1], scale);
-    halves[token * eights + k] = halfEight(low, high);
-    if (PARTS == 2) { halves[(parameters.tokens + token) * eights + k] = halfEight(rest(low), rest(high)); }
+  for (var k = lane; k < quads; k += LANES) {
+    let four = scaled(quad(token, k), scale);
+    halves[token * quads + k] = halfQuad(four);
+    if (PARTS == 2) { halves[(parameters.tokens + token) * quads + k] = halfQuad(rest(four)); }
   }
 }

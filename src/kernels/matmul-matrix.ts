@@ -42,7 +42,7 @@ const SPLIT_UNIT = 64
 
 /**
  * out[(s * tokens + t) * outStride + outOffset + n] = sum over the columns of split s of x[t][k] * weights[n][k], for t < tokens
- * and n < rows. Several splits go to a buffer of their own, with outStride = rows, and {@link addSplits} adds them.
+ * and n < rows; += with `adds`. Several splits go to a buffer of their own, with outStride = rows, and {@link addSplits} adds them.
  *
  * Binds halves f16 [parts, tokens, pad8(columns)] and undo f32 [tokens] of {@link halfRows}, weights f16 [pad8(rows),
  * pad8(columns)] and out.
@@ -68,7 +68,9 @@ export function matmulMatrix(shape: MatmulMatrixShape): Kernel<MatmulParameters>
     code: emulate(enable + header + code),
     constants: {},
     bindings: ["read", "read", "read", "write"],
-    parameters: (p) => [p.tokens, p.outStride, p.outOffset, rows, pad8(columns), splitColumns(shape), float(scale)],
+    parameters: ({ tokens, outStride, outOffset, adds }) => {
+      return [tokens, outStride, outOffset, rows, pad8(columns), splitColumns(shape), float(scale), adds ? 1 : 0]
+    },
     grid: (p) => [ceilDiv(rows, tile.rows), ceilDiv(p.tokens, tile.tokens), splitsOf(shape)],
   }
 }

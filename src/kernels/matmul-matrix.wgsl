@@ -14,6 +14,7 @@ struct Parameters {
   stride: u32, // elements from one row of x or of the weights to the next: a multiple of 8
   columns: u32, // of a split: workgroups of grid z add up this many each, a multiple of DEPTH
   scale: f32, // takes the weights' scale back
+  adds: u32, // 1: outputs are added to what stands there
 }
 
 @group(0) @binding(0) var<storage, read> halves: array<vec4u>; // f16 [PARTS, tokens, stride]
@@ -58,7 +59,9 @@ fn stage(lane: u32, token0: u32, row0: u32, k0: u32, end: u32) {
 fn write(split: u32, token: u32, row: u32, sum: f32) {
   if (token < parameters.tokens && row < parameters.rows) {
     let at = (split * parameters.tokens + token) * parameters.outStride + parameters.outOffset + row;
-    out[at] = sum * undo[token] * parameters.scale;
+    var value = sum * undo[token] * parameters.scale;
+    if (parameters.adds != 0) { value += out[at]; }
+    out[at] = value;
   }
 }
 

@@ -11,6 +11,9 @@ export interface RmsNormParameters {
   readonly tokens: number
 }
 
+/** Lanes that share a row, and so the order in which its squares are added. */
+export const normLanes = (width: number): number => (width <= 1024 ? 32 : 256)
+
 /**
  * Root-mean-square norm with a weight per column (Zhang and Sennrich 2019, https://arxiv.org/abs/1910.07467).
  *
@@ -20,7 +23,7 @@ export function rmsNorm({ width, epsilon }: RmsNormOptions): Kernel<RmsNormParam
   return {
     label: `rms-norm [${width}]`,
     code,
-    constants: { WIDTH: width, STRIDE: pad8(width), EPSILON: epsilon, LANES: width <= 1024 ? 32 : 256 },
+    constants: { WIDTH: width, STRIDE: pad8(width), EPSILON: epsilon, LANES: normLanes(width) },
     bindings: ["read", "read", "write"],
     parameters: () => [],
     grid: ({ tokens }) => [tokens, 1, 1],

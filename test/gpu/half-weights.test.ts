@@ -2,26 +2,14 @@ import { beforeAll, expect, test } from "vitest"
 import type { Device } from "../../src/engine/device.ts"
 import { Recorder } from "../../src/engine/recorder.ts"
 import { halfWeights, largestWeight, scaleExponent } from "../../src/kernels/half-weights.ts"
-import { halfRows } from "../../src/kernels/half-rows.ts"
 import type { WeightType } from "../../src/kernels/weights.ts"
 import { testDevice } from "../helpers/device.ts"
-import { packWeights, random, roundTo } from "../helpers/numbers.ts"
+import { packWeights, random, roundTo, unpackHalves } from "../helpers/numbers.ts"
 
 let device: Device
 beforeAll(async () => {
   device = await testDevice()
 })
-
-/** Two numbers in each u32, as f64. */
-function unpackHalves(words: Uint32Array): number[] {
-  const value = (bits: number): number => {
-    const exponent = (bits >>> 10) & 31
-    const sign = bits & 0x8000 ? -1 : 1
-    if (exponent === 31) return (bits & 1023) === 0 ? sign * Infinity : NaN
-    return sign * ((bits & 1023) + (exponent === 0 ? 0 : 1024)) * 2 ** (Math.max(1, exponent) - 25)
-  }
-  return [...words].flatMap((word) => [value(word & 0xffff), value(word >>> 16)])
-}
 
 /** The weights as f16, the exponent of their scale, and how many lost something. */
 async function convert(packed: Uint32Array<ArrayBuffer>, type: WeightType) {
@@ -76,28 +64,4 @@ test("NaN and infinity stay what they are and do not scale the others; zeros sta
   expect(underflowed).toBe(0)
   const none = await convert(new Uint32Array(8), "f32")
   expect(none).toEqual({ halves: Array(8).fill(0), exponent: 0, underflowed: 0, rounded: 0 })
-})
-
-test("a row in two parts keeps 22 bits of its largest activation's scale", async () => {
-  const columns = 24
-  const next = random(5)
-  const rows = [1e-20, 1, 3e20, 0].map((size) => Float32Array.from({ length: columns }, () => next() * size))
-  const x = Float32Array.from(rows.flatMap((row) => [...row]))
-  using input = device.upload("x", x)
-  using halves = device.createBuffer("halves", 2 * rows.length * columns * 2)
-  using undo = device.createBuffer("undo", rows.length * 4)
-  const recorder = new Recorder(device, "splitting")
-  recorder.run(halfRows({ columns, parts: 2, lanes: 8 }), [input, halves, undo], { tokens: rows.length })
-  recorder.submit()
-  const parts = unpackHalves(new Uint32Array(await device.read(halves)))
-  const scales = new Float32Array(await device.read(undo, rows.length * 4))
-  for (const [r, row] of rows.entries()) {
-    const largest = row.reduce((a, b) => Math.max(a, Math.abs(b)), 0)
-    for (const [c, value] of row.entries()) {
-      const high = parts[r * columns + c]!
-      const low = parts[(rows.length + r) * columns + c]!
-      expect(Math.abs((high + low) * scales[r]! - value)).toBeLessThanOrEqual(Math.abs(value) * 2 ** -22 + largest * 2 ** -38)
-      expect(Math.abs(low)).toBeLessThanOrEqual(Math.abs(high) * 2 ** -11 + 2 ** -25)
-    }
-  }
 })

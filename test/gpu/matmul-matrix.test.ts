@@ -5,6 +5,7 @@ import { addSplits } from "../../src/kernels/add-splits.ts"
 import { halfRows, type Parts } from "../../src/kernels/half-rows.ts"
 import { pad8 } from "../../src/kernels/kernel.ts"
 import { fitTile, matmulMatrix, type MatrixTile, type MatrixUnit, splitsOf, tileBytes } from "../../src/kernels/matmul-matrix.ts"
+import type { MatmulParameters } from "../../src/kernels/matmul.ts"
 import { chooseSplits, MATRIX_STEPS } from "../../src/kernels/shapes.ts"
 import { testDevice } from "../helpers/device.ts"
 import { emulatedUnit } from "../helpers/matrix-unit.ts"
@@ -79,11 +80,13 @@ interface How {
   readonly splits?: number
   readonly unit?: MatrixUnit
   readonly tokens?: number
+  /** [tokens, rows] to add the product to. */
+  readonly before?: Float32Array
 }
 
 /** The outputs [tokens, rows] of the problem's first tokens; expects that nothing else was written. */
 async function run(p: Problem, how: How): Promise<Float32Array> {
-  const { parts = 1, splits = 1, unit = emulatedUnit(), tokens = p.tokens } = how
+  const { parts = 1, splits = 1, unit = emulatedUnit(), tokens = p.tokens, before } = how
   const { rows, columns } = p
   const tile = fitTile(how.tile, unit, parts, SHARED) as MatrixTile
   const shape = { rows, columns, scale: WEIGHT_SCALE, unit, tile, parts, splits }
@@ -94,11 +97,13 @@ async function run(p: Problem, how: How): Promise<Float32Array> {
   using halves = device.createBuffer("halves", parts * tokens * pad8(columns) * 2)
   using undo = device.createBuffer("undo", tokens * 4)
   using partial = device.createBuffer("partial", count * tokens * rows * 4)
-  using out = device.upload("out", new Float32Array((tokens + 1) * outStride).fill(GUARD))
-  const place = { tokens, outStride, outOffset: PAD }
+  const stands = new Float32Array((tokens + 1) * outStride).fill(GUARD)
+  if (before) for (let t = 0; t < tokens; t++) stands.set(before.subarray(t * rows, (t + 1) * rows), t * outStride + PAD)
+  using out = device.upload("out", stands)
+  const place = { tokens, outStride, outOffset: PAD, adds: before !== undefined }
   const recorder = new Recorder(device, "matrix test")
-  recorder.run(halfRows({ columns, parts, lanes: 32 }), [x, halves, undo], { tokens })
-  const multiply = (into: GpuBuffer, where: typeof place): void =>
+  recorder.run(halfRows({ columns, parts, input: { kind: "plain" } }), [x, halves, undo], { tokens })
+  const multiply = (into: GpuBuffer, where: MatmulParameters): void =>
     recorder.run(matmulMatrix(shape), [halves, undo, weights, into], where)
   if (count === 1) multiply(out, place)
   else {
@@ -133,6 +138,13 @@ describe.each([...TILES])("a tile of %s", (_, tile) => {
   test("adds splits", async () => {
     for (const splits of [2, 3, 5]) expectTokens(await run(wide, { tile, splits }), wide.rounded, wide.rows, CLOSE)
   })
+})
+
+// Both scales are powers of two, so that an adapter may join the last product and the sum.
+test.each([1, 3])("adds to what stands there what it gives alone, %i splits", async (splits) => {
+  const before = Float32Array.from({ length: wide.tokens * wide.rows }, (_value, i) => 100 * Math.sin(i))
+  const alone = await run(wide, { tile: MATRIX_STEPS[0]!.tile, splits })
+  expect(await run(wide, { tile: MATRIX_STEPS[0]!.tile, splits, before })).toEqual(before.map((value, i) => value + alone[i]!))
 })
 
 test.each([

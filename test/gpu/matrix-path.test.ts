@@ -1,17 +1,24 @@
 import { describe, expect, test } from "vitest"
 import { describeFolder } from "../../src/cli/session.ts"
-import type { Device } from "../../src/engine/device.ts"
+import type { Device, GpuBuffer } from "../../src/engine/device.ts"
 import { InputError } from "../../src/engine/errors.ts"
 import { describeMatmul } from "../../src/engine/matmul-path.ts"
+import { MatrixPath, type MatrixSize } from "../../src/engine/matrix-path.ts"
 import { probeMatrix } from "../../src/engine/matrix-probe.ts"
 import { Model } from "../../src/engine/model.ts"
-import { pad8 } from "../../src/kernels/kernel.ts"
+import { Recorder } from "../../src/engine/recorder.ts"
+import type { Matrix } from "../../src/engine/weights.ts"
+import { type Kernel, pad8 } from "../../src/kernels/kernel.ts"
+import { residual } from "../../src/kernels/residual.ts"
+import { rmsNorm } from "../../src/kernels/rms-norm.ts"
+import { siluGate } from "../../src/kernels/silu-gate.ts"
 import { openDevice } from "../../src/node/dawn.ts"
 import { openFolder } from "../../src/node/files.ts"
 import { testDevice } from "../helpers/device.ts"
 import { loadReference, tinyTalkFolder } from "../helpers/fixtures.ts"
+import { padRows, readFloats } from "../helpers/gpu.ts"
 import { randomModel, tinyTalkModel } from "../helpers/models.ts"
-import { expectClose } from "../helpers/numbers.ts"
+import { expectClose, packWeights, random } from "../helpers/numbers.ts"
 import { checkpointFolder, makeCheckpoint } from "../reference/checkpoint.ts"
 import { emulatedUnit } from "../helpers/matrix-unit.ts"
 
@@ -105,6 +112,52 @@ describe.each([
     expect(owned.warnings[0]).toMatch(/^matrices are multiplied by matrix units of 16 x 16 x 16, sums in f32: weights in f16/)
     expect(owned.precision.weights!.rounded > 0).toBe("dtypes" in options && options.dtypes.length > 1)
   })
+})
+
+/** Keeps what was dispatched. */
+class Listing extends Recorder {
+  readonly labels: string[] = []
+
+  override run<P>(kernel: Kernel<P>, buffers: readonly GpuBuffer[], p: P): void {
+    this.labels.push(kernel.label)
+    super.run(kernel, buffers, p)
+  }
+}
+
+test("a feed-forward block takes five dispatches, with the bits of the eight that do each thing alone", async () => {
+  using device = await emulating()
+  const [tokens, hidden, width, epsilon] = [19, 70, 1030, 1e-5]
+  const sizes = { up: { rows: 2 * width, columns: hidden }, down: { rows: hidden, columns: width } }
+  const next = random(1)
+  const upload = (rows: number, columns: number): GpuBuffer => device.upload("rows", padRows(rows, columns, next))
+  const matrix = ({ rows, columns }: MatrixSize): Matrix => {
+    const packed = packWeights(Array.from({ length: rows * columns }, next), rows, columns, "f16")
+    const chunk = { buffer: device.upload("weights", packed), firstRow: 0, rows, type: "f16" as const, parts: [], scale: 1 / 4 }
+    return { rows, columns, chunks: [chunk] }
+  }
+  const [up, down] = [matrix(sizes.up), matrix(sizes.down)]
+  const [x, weight, gateUp, out] = [upload(tokens, hidden), upload(1, hidden), upload(tokens, 2 * width), upload(tokens, hidden)]
+  const [room, wide] = [upload(tokens, hidden), upload(tokens, width)]
+  using path = new MatrixPath(device, unit, 1, Object.values(sizes), tokens)
+
+  const apart = new Listing(device, "one by one")
+  apart.copy(x, out, x.size)
+  apart.run(rmsNorm({ width: hidden, epsilon }), [x, weight, room], { tokens })
+  path.multiply(apart, { kind: "plain", x: room }, up, gateUp, { tokens })
+  apart.run(siluGate({ width }), [gateUp, wide], { tokens })
+  path.multiply(apart, { kind: "plain", x: wide }, down, room, { tokens })
+  apart.run(residual(), [out, room], { count: tokens * pad8(hidden) })
+  apart.submit()
+  const expected = await readFloats(device, out)
+
+  const together = new Listing(device, "together")
+  path.multiply(together, { kind: "norm", x, weight, epsilon }, up, gateUp, { tokens })
+  path.multiply(together, { kind: "gate", gateUp }, down, x, { tokens, adds: true })
+  together.submit()
+  expect(await readFloats(device, x)).toEqual(expected)
+  expect(apart.labels).toHaveLength(8)
+  const product = "matmul matrix 32 x 64 x 1"
+  expect(together.labels).toEqual(["norm to f16 x 1", product, "gate to f16 x 1", product, "add 2 splits"])
 })
 
 test("few tokens go by the f32 path, whose bits a scale leaves alone where no weight was rounded", async () => {

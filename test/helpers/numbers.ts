@@ -74,6 +74,17 @@ export function packWeights(
   return new Uint32Array(bytes.buffer)
 }
 
+/** f16 numbers, two in each u32. */
+export function unpackHalves(words: Uint32Array): number[] {
+  const value = (bits: number): number => {
+    const exponent = (bits >>> 10) & 31
+    const sign = bits & 0x8000 ? -1 : 1
+    if (exponent === 31) return (bits & 1023) === 0 ? sign * Infinity : NaN
+    return sign * ((bits & 1023) + (exponent === 0 ? 0 : 1024)) * 2 ** (Math.max(1, exponent) - 25)
+  }
+  return [...words].flatMap((pair) => [value(pair & 0xffff), value(pair >>> 16)])
+}
+
 /** How far a result may be from its reference: absolute + relative * |reference|. */
 export interface Tolerance {
   readonly absolute: number
