@@ -1,4 +1,5 @@
-import { attention, attentionDecode } from "../kernels/attention.ts"
+import { attentionDecode } from "../kernels/attention-decode.ts"
+import { attention } from "../kernels/attention.ts"
 import { attentionMix } from "../kernels/attention-mix.ts"
 import { attentionPattern } from "../kernels/attention-pattern.ts"
 import { choose } from "../kernels/choose.ts"

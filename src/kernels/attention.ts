@@ -1,4 +1,4 @@
-import decodeCode from "./attention-decode.wgsl"
+import flashCode from "./attention-flash.wgsl"
 import lanesCode from "./attention-lanes.wgsl"
 import tilesCode from "./attention-tiles.wgsl"
 import { spread } from "./grid.ts"
@@ -9,12 +9,15 @@ export interface AttentionOptions {
   readonly heads: number
   /** Divides `heads`: query head h reads key and value head floor(h / (heads / kvHeads)). */
   readonly kvHeads: number
-  /** Even. */
+  /** Even; of wider heads than 256 `flash` is `tiles`. */
   readonly headDim: number
   /** Keys that `tiles` takes at once, which is also the number of lanes of a workgroup. */
   readonly keysPerTile: number
-  /** `tiles` (the default) for GPUs; `lanes`, without barriers, for adapters that compute on the CPU. */
-  readonly variant?: "tiles" | "lanes"
+  /**
+   * For GPUs `tiles` (the default), a workgroup for each token and head, or `flash`, which loads keys once for many of them: for
+   * prompts. `lanes`, without barriers, for adapters that compute on the CPU.
+   */
+  readonly variant?: "tiles" | "lanes" | "flash"
 }
 
 export interface AttentionParameters {
@@ -33,7 +36,9 @@ export interface AttentionParameters {
  * begin alike they stand in one row's cache alone, and are computed and read once.
  */
 export function attention(options: AttentionOptions): Kernel<AttentionParameters> {
-  return options.variant === "lanes" ? lanes(options) : tiles(options)
+  const { variant, headDim } = options
+  if (variant === "lanes") return lanes(options)
+  return variant === "flash" && headDim <= FLASH_MAX_HEAD ? flash(options) : tiles(options)
 }
 
 const BINDINGS = ["read", "read", "read", "read", "read", "read", "write"] as const
@@ -78,36 +83,41 @@ function lanes({ heads, kvHeads, headDim }: AttentionOptions): Kernel<AttentionP
   }
 }
 
-/**
- * Attention for tokens that are the only ones of their rows in a pass, from qkv as the product left it: what {@link rotary} and
- * {@link attention} do, in one kernel. qkv itself stays as it is.
- *
- * Bindings: qkv, the caches, rows, positions and prefixes as for {@link attention}, cosines and sines f32 [positions, headDim / 2,
- * 2], out.
- */
-export function attentionDecode({ heads, kvHeads, headDim }: Omit<AttentionOptions, "keysPerTile">): Kernel<AttentionParameters> {
-  const group = heads / kvHeads
+// Sizes of `flash`. In 128 lanes, each multiplies 4 queries by 4 keys and 4 queries by 16 columns of a 128-wide head, which takes
+// 8 and 5 wide reads of workgroup memory for 64 multiply-adds: arithmetic is the limit, not memory. 64 queries (16 tokens of a
+// model with 4 heads to a kv head) need 24 KiB of workgroup memory, of the 32 KiB that most adapters have at least. Wider heads
+// take 32 queries, so that a lane's results still fit its registers (64 of them). 32 keys waste little on short rows.
+const FLASH_MAX_HEAD = 256
+const FLASH_LANES = 128
+const FLASH_KEYS = 32
+const FLASH_DEPTH = 8 // parts of queries and keys that are staged at once: 128 bytes of a key
+const FLASH_MIX_KEYS = 16 // values that are staged at once, in the memory of queries and keys
+
+function flash({ heads, kvHeads, headDim }: AttentionOptions): Kernel<AttentionParameters> {
   const part = partOf(headDim)
-  const lanesOfGroup = 128
-  const header = sizes({
+  const quads = headDim <= 128 ? 16 : 8 // of queries
+  const quadLanes = FLASH_LANES / quads
+  const group = heads / kvHeads
+  const constants = sizes({
     GROUP: group,
-    HEAD_DIM: headDim,
-    LANES: lanesOfGroup,
-    TILE: Math.max(32, Math.floor(lanesOfGroup / group)),
+    QUADS: quads,
+    QUAD_LANES: quadLanes,
+    KEYS: FLASH_KEYS,
+    DEPTH: FLASH_DEPTH,
+    MIX_KEYS: FLASH_MIX_KEYS,
+    LANE_PARTS: ceilDiv(headDim / part.size, quadLanes),
   })
-  const components = Array.from({ length: part.size }, (_, i) => `turned[i + ${i}]`)
-  const turnedPart = `fn turnedPart(i: u32) -> Part { return Part(${components.join(", ")}); }\n`
   return {
-    label: `attention decode [${heads}/${kvHeads}, ${headDim}]`,
-    code: part.code + header + turnedPart + decodeCode,
+    label: `attention flash [${heads}/${kvHeads}, ${headDim}]`,
+    code: part.code + constants + flashCode,
     constants: {
       KV_HEADS: kvHeads,
       STRIDE_IN: pad8((heads + 2 * kvHeads) * headDim),
       STRIDE_OUT: pad8(heads * headDim),
       SCALE: 1 / Math.sqrt(headDim),
     },
-    bindings: ["read", "write", "write", "read", "read", "read", "read", "write"],
-    parameters: ({ capacity }) => [capacity, headDim / part.size],
-    grid: ({ tokens }) => [kvHeads, tokens, 1],
+    bindings: BINDINGS,
+    parameters: ({ capacity, tokens }) => [capacity, tokens, headDim / part.size, quadLanes],
+    grid: ({ tokens }) => [ceilDiv(tokens * group, quads * 4), kvHeads, 1],
   }
 }

@@ -51,7 +51,7 @@ const gpu = (subgroups: boolean): KernelShapes => ({
     { upTo: 256, variant: tile(64, 64, 16, 8, 4) },
     { upTo: Infinity, variant: tile(128, 128, 16, 8, 8) },
   ],
-  attention: { variant: "tiles", keysPerTile: 64, decodes: true },
+  attention: { variant: "flash", keysPerTile: 64, decodes: true },
   vocabularyLanes: 256,
 })
 

@@ -1,5 +1,6 @@
 import { expect, test } from "vitest"
-import { attention, attentionDecode } from "../../src/kernels/attention.ts"
+import { attentionDecode } from "../../src/kernels/attention-decode.ts"
+import { attention } from "../../src/kernels/attention.ts"
 import { pad8 } from "../../src/kernels/kernel.ts"
 import { rotary } from "../../src/kernels/rotary.ts"
 import { headShapes, type HeadShape, randomFloats } from "../helpers/cache.ts"
