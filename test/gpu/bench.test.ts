@@ -190,7 +190,7 @@ test("logits: those of another engine are compared, plain and steered", async ()
 
 // What the command line answers, and with which exit code.
 const BAD: readonly (readonly [args: string, message: string])[] = [
-  ["dekode", "bench: expected one of card, search, decode, prefill, load, logits, agreement, capture, metrics, found «dekode»"],
+  ["dekode", "bench: expected one of card, search, decode, prefill, load, accuracy, logits, agreement, capture, metrics, found «dekode»"],
   ["decode --row 1", "bench decode: expected --model --adapter"],
   ["decode --rows 1,x", "bench: --rows: expected whole numbers of at least 1, such as 1,8,64, found «1,x»"],
   ["load --repeats 0", "bench: --repeats: expected a whole number of at least 1, found «0»"],
