@@ -14,12 +14,14 @@ import { LlamaCpp, type LlamaCppModel } from "./peers/llama-cpp.ts"
 import {
   type Agreement,
   agreement,
+  type Clock,
   type Engine,
   measure,
   type Measured,
   redline,
   type Seconds,
   type Task,
+  type Times,
 } from "./peers/measure.ts"
 import type { BenchContext, Benchmark } from "./report.ts"
 import { attentionWork, generationPasses, matrixFlops } from "./work.ts"
@@ -38,7 +40,6 @@ export const peersBenchmark: Benchmark = {
     "singles": undefined,
     "tokens": "32",
     "prompt-tokens": "8",
-    "stored-tolerance": "0.5",
     ...TOLERANCE,
   },
   async run(context) {
@@ -50,19 +51,19 @@ export const peersBenchmark: Benchmark = {
     await using loaded = await loadBenchModel(context)
     const { model } = loaded
     const task = taskFor(context, model)
-    const engines: (Engine & { readonly tolerance: number })[] = [{ ...redline(model), tolerance: toleranceOf(options) }]
+    const engines: Engine[] = [redline(model)]
     for (const precision of precisions) {
       const peer = await loadPeer(llamaCpp, loaded, precision)
-      for (const each of threads) engines.push(await peerEngine(context, peer, { precision, threads: each, task }))
+      for (const each of threads) engines.push(await peerEngine(peer, { precision, threads: each, task }))
     }
+    const tolerance = toleranceOf(options)
     const load = [loadavg()]
     const measured = await measure(device, engines, task, repeats)
     load.push(loadavg())
     const own = (measured[0] as Measured).batch
     const results: Result[] = []
-    for (const [i, each] of measured.entries()) {
+    for (const each of measured) {
       const agreed = await agreement(model, each, task, own)
-      const { tolerance } = engines[i] as (typeof engines)[number]
       if (!(agreed.worstGap <= tolerance)) {
         const found = `a token whose logit is ${agreed.worstGap} below the largest, not ${tolerance} at most`
         throw new RedlineError(`peers: ${each.engine.name} chose ${found}: nothing is timed`)
@@ -119,14 +120,13 @@ async function loadPeer(llamaCpp: LlamaCpp, { model, checkpoint }: BenchModel, p
   }
 }
 
-async function peerEngine(
-  { options }: BenchContext,
+function peerEngine(
   peer: LlamaCppModel,
   { precision, threads, task }: { precision: Precision; threads: number; task: Task },
-): Promise<Engine & { readonly tolerance: number }> {
+): Promise<Engine> {
   const promptTokens = (task.prompts[0] as readonly number[]).length
   const exact = precision === "f32"
-  const engine = await peer.engine({
+  return peer.engine({
     name: `llama.cpp ${exact ? "f32" : "as stored"}, ${threads} thread${threads === 1 ? "" : "s"}`,
     rows: task.prompts.length,
     promptTokens,
@@ -134,62 +134,72 @@ async function peerEngine(
     threads,
     exact,
   })
-  return { ...engine, tolerance: exact ? toleranceOf(options) : (options.number("stored-tolerance", notNegative) as number) }
 }
 
-interface Result extends Agreement {
+/** What follows from the medians of one clock. */
+interface Figures {
+  /** Seconds of a row, alone and its part of the batch. */
+  readonly row: { readonly alone: number; readonly batch: number }
+  /** Tokens a second after the first of each row; not a number where the clock does not tell. */
+  readonly tokensPerSecond: { readonly alone: number; readonly batch: number }
+  /** Of products with weights and attention, prompt and all. */
+  readonly flopsPerSecond: { readonly alone: number; readonly batch: number }
+}
+
+interface Result extends Agreement, Readonly<Record<Clock, Figures>> {
   readonly name: string
   readonly seconds: Seconds
-  /** Tokens a second after the first, one row at a time and in the batch. */
-  readonly tokensPerSecond: { readonly one: number; readonly batch: number }
-  /** Of products with weights and attention, prompt and all. */
-  readonly flopsPerSecond: { readonly one: number; readonly batch: number }
-  /** How many times as long a row takes alone as in the batch. */
-  readonly ratio: number
 }
 
 function resultOf({ engine, seconds }: Measured, agreed: Agreement, { config }: Model, task: Task): Result {
   const { prompts, alone, tokens } = task
-  const [batch, one] = [median(seconds.batch), median(seconds.oneByOne)]
-  const steps = { one: one - median(seconds.oneByOneFirst), batch: batch - median(seconds.batchFirst) }
-  if (!(Math.min(steps.one, steps.batch) > 0)) throw new RedlineError("the machine is too busy: one token took longer than all")
   const prompt = (prompts[0] as readonly number[]).length
   const flops =
     matrixFlops(config, prompt + tokens - 1, tokens) + attentionWork(config, generationPasses(1, prompt, tokens)).flops
-  return {
-    name: engine.name,
-    ...agreed,
-    seconds,
-    tokensPerSecond: {
-      one: (alone.length * (tokens - 1)) / steps.one,
-      batch: (prompts.length * (tokens - 1)) / steps.batch,
-    },
-    flopsPerSecond: { one: (alone.length * flops) / one, batch: (prompts.length * flops) / batch },
-    ratio: one / alone.length / (batch / prompts.length),
+  const figures = (clock: Clock): Figures => {
+    const each = (all: Times, rows: number): number => median(all[clock]) / rows
+    const row = { alone: each(seconds.oneByOne, alone.length), batch: each(seconds.batch, prompts.length) }
+    const rate = (all: number, first: Times, rows: number): number => {
+      const rest = all - each(first, rows)
+      return rest > 0 ? (tokens - 1) / rest : NaN // a busy machine can take longer for one token than for all
+    }
+    return {
+      row,
+      tokensPerSecond: {
+        alone: rate(row.alone, seconds.oneByOneFirst, alone.length),
+        batch: rate(row.batch, seconds.batchFirst, prompts.length),
+      },
+      flopsPerSecond: { alone: flops / row.alone, batch: flops / row.batch },
+    }
   }
+  return { name: engine.name, ...agreed, wall: figures("wall"), cpu: figures("cpu"), seconds }
 }
 
+/** A column for each engine. */
 function table(results: readonly Result[], { prompts, alone }: Task): string[] {
-  const first = results[0] as Result
+  const own = results[0] as Result
   const spread = (seconds: readonly number[]): string =>
     `${digits(median(seconds))} (${digits(Math.min(...seconds))}–${digits(Math.max(...seconds))})`
-  const head = ["", `batch of ${prompts.length}, s`, `${alone.length} one by one, s`, "ratio"]
-  const more = ["decode at 1, tokens/s", `at ${prompts.length}`, "GFLOP/s at 1", `at ${prompts.length}`]
-  const same = ["same tokens", "worst choice, nats", `Redline's batch against its one by one`]
-  const body = results.map((each) => [
-    each.name,
-    spread(each.seconds.batch),
-    spread(each.seconds.oneByOne),
-    digits(each.ratio),
-    digits(each.tokensPerSecond.one),
-    digits(each.tokensPerSecond.batch),
-    digits(each.flopsPerSecond.one / 1e9),
-    digits(each.flopsPerSecond.batch / 1e9),
-    percent(each.sameRows),
-    each.worstGap.toExponential(1),
-    digits(median(each.seconds.oneByOne) / alone.length / (median(first.seconds.batch) / prompts.length)),
-  ])
-  return columns([[...head, ...more, ...same], ...body])
+  const rows: [string, (each: Result) => string][] = []
+  for (const clock of ["wall", "cpu"] as const) {
+    rows.push(
+      [clock === "wall" ? "by the clock" : "by processor time, all threads", () => ""],
+      [`  batch of ${prompts.length}, s`, ({ seconds }) => spread(seconds.batch[clock])],
+      [`  ${alone.length} one by one, s`, ({ seconds }) => spread(seconds.oneByOne[clock])],
+      ["  a row alone / in the batch", (each) => digits(each[clock].row.alone / each[clock].row.batch)],
+      ["  a row alone / in Redline's batch", (each) => digits(each[clock].row.alone / own[clock].row.batch)],
+      ["  its batch / Redline's batch", (each) => digits(each[clock].row.batch / own[clock].row.batch)],
+      ["  decode of one row, tokens/s", (each) => digits(each[clock].tokensPerSecond.alone)],
+      [`  decode of ${prompts.length} rows, tokens/s`, (each) => digits(each[clock].tokensPerSecond.batch)],
+      ["  GFLOP/s, one row", (each) => digits(each[clock].flopsPerSecond.alone / 1e9)],
+      [`  GFLOP/s, ${prompts.length} rows`, (each) => digits(each[clock].flopsPerSecond.batch / 1e9)],
+    )
+  }
+  rows.push(
+    ["rows with the tokens of Redline's batch", ({ sameRows }) => percent(sameRows)],
+    ["a token's logit below the largest, at most", ({ worstGap }) => worstGap.toExponential(1)],
+  )
+  return columns([["", ...results.map(({ name }) => name)], ...rows.map(([name, cell]) => [name, ...results.map(cell)])])
 }
 
 /** Where Redline's time goes: dispatches and what they take, of one row and of the batch. */

@@ -1,6 +1,6 @@
 import { z } from "zod"
 import { checkShape } from "../../src/engine/json.ts"
-import { type Checkpoint, InputError } from "../../src/index.ts"
+import { type Checkpoint, InputError, type LlamaConfig } from "../../src/index.ts"
 import type { GgufValue } from "../../src/steering/gguf-write.ts"
 
 /** llama.cpp's numbers for kinds of tokens. */
@@ -27,7 +27,8 @@ const tokenizerShape = z.object(
 )
 
 /**
- * The metadata that tells llama.cpp the tokens of a model: those of its tokenizer.json, or that it has none.
+ * The metadata that tells llama.cpp the tokens of a model: those of its tokenizer.json, or as many without a text where it has
+ * none, since node-llama-cpp ends the process when a file says that it has no tokenizer.
  * @param tokenizerJson parsed, undefined where there is none
  * @throws InputError for a tokenizer that is not Llama 3's kind.
  */
@@ -36,35 +37,46 @@ export function tokenizerMetadata(
   tokenizerJson: unknown,
   where: string,
 ): [string, GgufValue][] {
-  if (tokenizer === undefined) return [["tokenizer.ggml.model", "none"]]
-  const { model, added_tokens: added, pre_tokenizer: split } = checkShape(tokenizerShape, tokenizerJson, where)
+  const { bosId, eosIds } = config
+  const { texts, kinds, merges } = tokenizer ? readTokens(config, tokenizerJson, where) : noTokens(config)
+  const ends = Object.entries({ bos_token_id: bosId, eos_token_id: eosIds[0] })
+  return [
+    ["tokenizer.ggml.model", "gpt2"],
+    ["tokenizer.ggml.pre", "llama-bpe"],
+    ["tokenizer.ggml.tokens", { texts }],
+    ["tokenizer.ggml.token_type", { i32: kinds }],
+    ["tokenizer.ggml.merges", { texts: merges }],
+    ...ends.flatMap(([key, id]): [string, GgufValue][] => (typeof id === "number" ? [[`tokenizer.ggml.${key}`, id]] : [])),
+    ["tokenizer.ggml.add_bos_token", tokenizer !== undefined && bosId !== null && tokenizer.encode("a")[0] === bosId],
+  ]
+}
+
+interface Tokens {
+  readonly texts: string[]
+  readonly kinds: Int32Array
+  readonly merges: readonly string[]
+}
+
+function noTokens({ vocabSize }: LlamaConfig): Tokens {
+  const texts = Array.from({ length: vocabSize }, (_, id) => `[PAD${id}]`)
+  return { texts, kinds: new Int32Array(vocabSize).fill(KIND.unused), merges: [] }
+}
+
+function readTokens(config: LlamaConfig, json: unknown, where: string): Tokens {
+  const { model, added_tokens: added, pre_tokenizer: split } = checkShape(tokenizerShape, json, where)
   if (!JSON.stringify(split ?? null).includes(JSON.stringify(LLAMA_3_SPLIT))) {
     throw new InputError({ where: `${where}, pre_tokenizer`, expected: "Llama 3's split", found: "another" })
   }
-  const tokens = Array.from({ length: config.vocabSize }, (_, id) => `[PAD${id}]`)
-  const kinds = new Int32Array(config.vocabSize).fill(KIND.unused)
+  const { texts, kinds } = noTokens(config)
   const put = (id: number, token: string, kind: number): void => {
-    if (!(id >= 0 && id < tokens.length)) {
-      const [expected, found] = [`ids below the vocabulary's size, ${tokens.length}`, `${id}`]
+    if (!(id >= 0 && id < texts.length)) {
+      const [expected, found] = [`ids below the vocabulary's size, ${texts.length}`, `${id}`]
       throw new InputError({ where: `${where}, ${token}`, expected, found })
     }
-    tokens[id] = token
+    texts[id] = token
     kinds[id] = kind
   }
   for (const [token, id] of Object.entries(model.vocab)) put(id, token, KIND.normal)
   for (const { id, content, special } of added) put(id, content, special ? KIND.control : KIND.userDefined)
-  const { bosId, eosIds } = config
-  const ends: [string, GgufValue | undefined | null][] = [
-    ["bos_token_id", bosId],
-    ["eos_token_id", eosIds[0]],
-  ]
-  return [
-    ["tokenizer.ggml.model", "gpt2"],
-    ["tokenizer.ggml.pre", "llama-bpe"],
-    ["tokenizer.ggml.tokens", { texts: tokens }],
-    ["tokenizer.ggml.token_type", { i32: kinds }],
-    ["tokenizer.ggml.merges", { texts: model.merges.map((merge) => (typeof merge === "string" ? merge : merge.join(" "))) }],
-    ...ends.flatMap(([key, id]): [string, GgufValue][] => (typeof id === "number" ? [[`tokenizer.ggml.${key}`, id]] : [])),
-    ["tokenizer.ggml.add_bos_token", bosId !== null && tokenizer.encode("a")[0] === bosId],
-  ]
+  return { texts, kinds, merges: model.merges.map((merge) => (typeof merge === "string" ? merge : merge.join(" "))) }
 }

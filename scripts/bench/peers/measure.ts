@@ -17,13 +17,14 @@ export const redline = (model: Model): Engine => ({
   },
 })
 
-/** Seconds of every repeat: of all tokens, and of the first alone. */
-export interface Seconds {
-  readonly batch: number[]
-  readonly batchFirst: number[]
-  readonly oneByOne: number[]
-  readonly oneByOneFirst: number[]
-}
+/** By the clock, or of the processors for all threads of this process: what other programs do bears on the first alone. */
+export type Clock = "wall" | "cpu"
+
+/** Every repeat's seconds. */
+export type Times = Readonly<Record<Clock, number[]>>
+
+/** Times of all tokens, and of the first alone. */
+export type Seconds = Readonly<Record<"batch" | "batchFirst" | "oneByOne" | "oneByOneFirst", Times>>
 
 export interface Measured {
   readonly engine: Engine
@@ -50,13 +51,18 @@ export async function measure(device: Device, engines: readonly Engine[], task: 
   for (const engine of engines) {
     const batch = await engine.generate(prompts, tokens)
     const oneByOne = await eachAlone(engine, alone, tokens)
-    measured.push({ engine, batch, oneByOne, seconds: { batch: [], batchFirst: [], oneByOne: [], oneByOneFirst: [] } })
+    const none = (): Times => ({ wall: [], cpu: [] })
+    const seconds = { batch: none(), batchFirst: none(), oneByOne: none(), oneByOneFirst: none() }
+    measured.push({ engine, batch, oneByOne, seconds })
   }
   for (let i = 0; i < repeats; i++) {
     for (const { engine, batch, oneByOne, seconds } of measured) {
-      const timed = async (into: number[], expected: Rows, count: number, work: () => Promise<Rows>): Promise<void> => {
+      const timed = async (into: Times, expected: Rows, count: number, work: () => Promise<Rows>): Promise<void> => {
         let found: Rows = []
-        into.push(await secondsFor(device, async () => (found = await work())))
+        const before = process.cpuUsage()
+        into.wall.push(await secondsFor(device, async () => (found = await work())))
+        const { user, system } = process.cpuUsage(before)
+        into.cpu.push((user + system) / 1e6)
         const first = expected.map((ids) => ids.slice(0, count))
         assertSame(`${engine.name}: the tokens`, found, first)
       }
