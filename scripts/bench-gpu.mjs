@@ -2,9 +2,9 @@
 //   node scripts/bench-gpu.mjs build          here: bundles what the host runs, where it has no esbuild (into .cache/)
 //   node scripts/bench-gpu.mjs run1           the card, checkpoints of 1B and 8B, load, decode, prefill, search
 //   node scripts/bench-gpu.mjs run2           Hugging Face on the same checkpoints, the search beside it, both engines' logits
-//   node scripts/bench-gpu.mjs run3           llama.cpp beside Redline, where «build --node-llama-cpp DIR» packed it here: DIR is
-//                                             where «npm install node-llama-cpp» ran; its Vulkan binary goes along (its CUDA
-//                                             binary, 181 MB, is left out: name an installation there by --node-llama-cpp and --peer-gpu cuda)
+//   node scripts/bench-gpu.mjs run3           llama.cpp beside Redline, where there is an installation of node-llama-cpp
+// «build --node-llama-cpp DIR» packs what its Vulkan binary needs into .cache/, of DIR, where «npm install node-llama-cpp» ran. Its
+// CUDA binary is too large to travel: --node-llama-cpp DIR --peer-gpu cuda takes one that the host has.
 // Options: --out DIR (benchmarks), --name NAME in the files' names (gpu), --models DIR for the checkpoints (the system's
 // temporary folder), --shapes 1b,8b, --minutes 9.5. PYTHON names the interpreter where it is not python3. What is missing there is
 // said in a line and left out.
