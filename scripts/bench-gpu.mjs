@@ -1,7 +1,10 @@
-// Measures everything on a GPU host, in two runs of under 10 minutes each, in the project's root:
+// Measures everything on a GPU host, in runs of under 10 minutes each, in the project's root:
 //   node scripts/bench-gpu.mjs build          here: bundles what the host runs, where it has no esbuild (into .cache/)
 //   node scripts/bench-gpu.mjs run1           the card, checkpoints of 1B and 8B, load, decode, prefill, search
 //   node scripts/bench-gpu.mjs run2           Hugging Face on the same checkpoints, the search beside it, both engines' logits
+//   node scripts/bench-gpu.mjs run3           llama.cpp beside Redline, where there is an installation of node-llama-cpp
+// «build --node-llama-cpp DIR» packs what its Vulkan binary needs into .cache/, of DIR, where «npm install node-llama-cpp» ran. Its
+// CUDA binary is too large to travel: --node-llama-cpp DIR --peer-gpu cuda takes one that the host has.
 // Options: --out DIR (benchmarks), --name NAME in the files' names (gpu), --models DIR for the checkpoints (the system's
 // temporary folder), --shapes 1b,8b, --minutes 9.5. PYTHON names the interpreter where it is not python3. What is missing there is
 // said in a line and left out.
@@ -18,6 +21,14 @@ const COEFFICIENTS = ["--coefficients", "64", "--tokens", "32", "--prompt-tokens
 /** The paths by matrix units, which are left out with their reason where there are none. */
 const MATRIX = ["matrix", "matrix-exact"]
 const IDS = "1,17,290,33,418,5,77,260,140,9,311,64"
+/** What of node-llama-cpp travels: all but llama.cpp's source and the binaries for other computers. */
+const PACKED = join(root, ".cache", "node-llama-cpp.tgz")
+const LEFT_OUT = [
+  "node_modules/node-llama-cpp/llama/gitRelease.bundle",
+  "node_modules/@node-llama-cpp/linux-arm*",
+  "node_modules/@node-llama-cpp/linux-x64",
+  "node_modules/@node-llama-cpp/linux-x64-cuda*",
+]
 const PEER = join(root, "scripts/hf_baseline.py")
 const python = process.env.PYTHON ?? "python3"
 
@@ -28,31 +39,37 @@ const shapes = settings.shapes.split(",")
 const file = (what) => join(settings.out, `${what}-${settings.name}.json`)
 const folder = (shape) => join(settings.models, shape)
 
-if (command === "build")
+if (command === "build") {
   for (const name of PROGRAMS) start(process.execPath, ["scripts/run.mjs", "--bundle", `scripts/${name}.ts`])
-else {
+  if (settings["node-llama-cpp"]) pack(settings["node-llama-cpp"])
+} else {
   for (const each of [settings.out, settings.models]) mkdirSync(each, { recursive: true })
   if (command === "run1") run1()
-  else run2()
+  else if (command === "run2") run2()
+  else run3()
   printTable()
 }
 
 function parse() {
   const fail = (found) => {
-    process.stderr.write(`bench-gpu: expected build, run1 or run2 and its options, found ${found}; see scripts/bench-gpu.mjs\n`)
+    process.stderr.write(
+      `bench-gpu: expected build, run1, run2 or run3 and its options, found ${found}; see scripts/bench-gpu.mjs\n`,
+    )
     process.exit(2)
   }
   const text = (value) => ({ type: "string", default: value })
   const options = {
-    out: text("benchmarks"),
-    name: text("gpu"),
-    models: text(join(tmpdir(), "redline-models")),
-    shapes: text("1b,8b"),
-    minutes: text("9.5"),
+    "out": text("benchmarks"),
+    "name": text("gpu"),
+    "models": text(join(tmpdir(), "redline-models")),
+    "shapes": text("1b,8b"),
+    "minutes": text("9.5"),
+    "node-llama-cpp": { type: "string" },
+    "peer-gpu": text("vulkan"),
   }
   try {
     const { values, positionals } = parseArgs({ options, allowPositionals: true })
-    const known = positionals.length === 1 && ["build", "run1", "run2"].includes(positionals[0])
+    const known = positionals.length === 1 && ["build", "run1", "run2", "run3"].includes(positionals[0])
     if (!known) fail(`«${positionals.join(" ")}»`)
     if (!(Number(values.minutes) > 0)) fail(`--minutes ${values.minutes}`)
     return { command: positionals[0], settings: values }
@@ -89,6 +106,35 @@ function run2() {
     sweep(shape)
     compareLogits(shape)
   }
+}
+
+function run3() {
+  const installed = settings["node-llama-cpp"] ?? unpack()
+  if (installed === undefined) return
+  for (const shape of shapes) if (!made(shape)) make(shape)
+  // Its products round their inputs too, so that it may choose another of two tokens that are as good as equal.
+  const how = ["--precisions", "stored", "--tolerance", "0.2", "--threads", "8", "--singles", "8", "--repeats", "3"]
+  const peer = ["--node-llama-cpp", installed, "--gpu", settings["peer-gpu"]]
+  for (const shape of shapes.filter(hasModel)) measure("peers", shape, [...how, ...peer])
+}
+
+function pack(installed) {
+  const exclude = LEFT_OUT.map((path) => `--exclude=${path}`)
+  if (start("tar", ["-czf", PACKED, "-C", installed, ...exclude, "node_modules"]) === undefined) return
+  process.stdout.write(`${PACKED}: ${(statSync(PACKED).size / 2 ** 20).toFixed(1)} MiB\n`)
+}
+
+/** Where node-llama-cpp lies now that was packed before; says why there is none. */
+function unpack() {
+  if (!existsSync(PACKED)) {
+    return skip(
+      "llama.cpp",
+      `not measured: no ${PACKED}: run «node scripts/bench-gpu.mjs build --node-llama-cpp DIR» and bring it along`,
+    )
+  }
+  const into = join(settings.models, "node-llama-cpp")
+  mkdirSync(into, { recursive: true })
+  return start("tar", ["-xzf", PACKED, "-C", into], 60) === undefined ? undefined : into
 }
 
 /** Whether Python can run the peer here; says why not. */
@@ -203,7 +249,7 @@ function printTable() {
       return { ...JSON.parse(readFileSync(path, "utf8")), when: statSync(path).mtimeMs < started ? " (of an earlier run)" : "" }
     }
     const own = ["", ...MATRIX.map((matmul) => `-${matmul}`)].flatMap((how) => [...ownLines(read, how)])
-    return [...own, ...baselineLines(read)].map((line) => `${shape.padEnd(10)} ${line}`)
+    return [...own, ...baselineLines(read), ...peerLines(read)].map((line) => `${shape.padEnd(10)} ${line}`)
   })
   process.stdout.write(`\n${lines.join("\n")}\nraw numbers: ${settings.out}/*-${settings.name}.json\n`)
 }
@@ -244,5 +290,15 @@ function* baselineLines(read) {
     const { worst, deviation, sameFirst, when } = found
     const sizes = `${worst.toPrecision(2)} at most (deviation ${deviation.toPrecision(3)})`
     yield `${name} beside Hugging Face's: differ by ${sizes}, first token ${sameFirst ? "the same" : "another"}${when}`
+  }
+}
+
+function* peerLines(read) {
+  const peers = read("peers")
+  for (const { name, wall, sameRows } of peers?.results ?? []) {
+    const { row, tokensPerSecond: speed } = wall
+    const times = `${(row.batch * peers.rows).toFixed(2)} s in one batch, ${row.alone.toFixed(3)} s a row alone`
+    const decode = `decode ${speed.alone.toFixed(0)} tokens/s of one row, ${speed.batch.toFixed(0)} of ${peers.rows}`
+    yield `beside llama.cpp, ${name}: ${times}; ${decode}; ${(100 * sameRows).toFixed(1)} % of rows as Redline's${peers.when}`
   }
 }

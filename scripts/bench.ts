@@ -8,6 +8,7 @@ import { decodeBenchmark } from "./bench/decode.ts"
 import { loadBenchmark } from "./bench/load.ts"
 import { logitsBenchmark } from "./bench/logits.ts"
 import { metricsBenchmark } from "./bench/metrics.ts"
+import { peersBenchmark } from "./bench/peers.ts"
 import { prefillBenchmark } from "./bench/prefill.ts"
 import { type Benchmark, runBenchmark } from "./bench/report.ts"
 import { searchBenchmark } from "./bench/search.ts"
@@ -24,6 +25,7 @@ const benchmarks: Readonly<Record<string, Benchmark>> = {
   agreement: agreementBenchmark,
   capture: captureBenchmark,
   metrics: metricsBenchmark,
+  peers: peersBenchmark,
 }
 
 await runScript("bench", async () => {

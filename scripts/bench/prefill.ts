@@ -14,7 +14,7 @@ import {
 } from "./model.ts"
 import { columns, digits, median, percent, withPrefix } from "./numbers.ts"
 import { assertSame, type BenchContext, type Benchmark, secondsFor } from "./report.ts"
-import { attentionWork } from "./work.ts"
+import { attentionWork, matrixFlops } from "./work.ts"
 
 /** Tokens generated after the prompt, for the check alone. */
 const CHECKED = 4
@@ -78,7 +78,7 @@ async function measure(
   }
   const times = await profiled(device, () => lastLogits(model, prompts))
   const attention = attentionWork(model.config, [{ rows: 1, from: 0, count: length }])
-  const flops = matrixFlops(model, length) + attention.flops
+  const flops = matrixFlops(model.config, length, 1) + attention.flops
   const half = median(seconds)
   return {
     length,
@@ -90,13 +90,6 @@ async function measure(
     worstDifference,
     kernels: times && kernelsOf(times, model.config, attention, ceilings),
   }
-}
-
-/** Of the products with weights: all layers for every token, the head for the last. */
-function matrixFlops({ config }: Model, tokens: number): number {
-  const { hiddenSize, intermediateSize, heads, kvHeads, headDim, layers, vocabSize } = config
-  const layer = hiddenSize * headDim * (2 * heads + 2 * kvHeads) + 3 * hiddenSize * intermediateSize
-  return 2 * (tokens * layers * layer + vocabSize * hiddenSize)
 }
 
 /** @returns a hash of the logits */

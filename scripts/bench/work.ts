@@ -91,3 +91,10 @@ export function generationPasses(rows: number, prompt: number, tokens: number): 
   const steps = Array.from({ length: tokens - 1 }, (_, step) => ({ rows, from: prompt + step, count: 1 }))
   return [{ rows, from: 0, count: prompt }, ...steps]
 }
+
+/** Of the products with weights: all layers for every token, the head for those whose logits are wanted. */
+export function matrixFlops(config: LlamaConfig, tokens: number, outputs: number): number {
+  const { hiddenSize, intermediateSize, heads, kvHeads, headDim, layers, vocabSize } = config
+  const layer = hiddenSize * headDim * (2 * heads + 2 * kvHeads) + 3 * hiddenSize * intermediateSize
+  return 2 * (tokens * layers * layer + outputs * vocabSize * hiddenSize)
+}

@@ -1,10 +1,10 @@
-import { randomUUID } from "node:crypto"
-import { type FileHandle, open, readdir, rename, rm, statfs } from "node:fs/promises"
+import { type FileHandle, readdir } from "node:fs/promises"
 import { join } from "node:path"
 import { expectedTensors, type ExpectedTensor } from "../../src/engine/checkpoint.ts"
 import { parseConfig } from "../../src/engine/config.ts"
 import { InputError } from "../../src/index.ts"
 import { makeFolder, writeFileAtomic } from "../../src/node.ts"
+import { assertRoom, writeAll, writeLarge } from "./large-file.ts"
 import { NormalBits, onesWord, type StoredType, storedBytes } from "./normal.ts"
 import type { ConfigFile } from "./shapes.ts"
 
@@ -92,14 +92,6 @@ async function assertEmpty(folder: string): Promise<void> {
   throw new InputError({ where: folder, expected: "a folder without a model", found, todo: "name another folder" })
 }
 
-async function assertRoom(folder: string, bytes: number): Promise<void> {
-  const { bavail, bsize } = await statfs(folder)
-  if (bavail * bsize > bytes) return
-  const gb = (n: number): string => `${(n / 1e9).toFixed(1)} GB`
-  const [expected, found] = [`room for ${gb(bytes)}`, `${gb(bavail * bsize)} free`]
-  throw new InputError({ where: folder, expected, found, todo: "make room or name a folder on another disk" })
-}
-
 class ShardWriter {
   readonly #options: CheckpointOptions
   readonly #total: number
@@ -115,24 +107,10 @@ class ShardWriter {
   }
 
   async write(path: string, tensors: readonly ExpectedTensor[]): Promise<void> {
-    const temporary = `${path}.${randomUUID()}.tmp`
-    try {
-      const handle = await open(temporary, "wx")
-      try {
-        await writeAll(handle, header(tensors, this.#options.type))
-        await this.#writeTensors(handle, tensors)
-      } finally {
-        await handle.close()
-      }
-      await rename(temporary, path)
-    } catch (error) {
-      await rm(temporary, { force: true }).catch(() => {}) // the first error tells more
-      const { message: found } = error as Error
-      throw new InputError(
-        { where: path, expected: "room to write", found, todo: "make room and run it again" },
-        { cause: error },
-      )
-    }
+    await writeLarge(path, async (handle) => {
+      await writeAll(handle, header(tensors, this.#options.type))
+      await this.#writeTensors(handle, tensors)
+    })
   }
 
   async #writeTensors(handle: FileHandle, tensors: readonly ExpectedTensor[]): Promise<void> {
@@ -173,8 +151,4 @@ function header(tensors: readonly ExpectedTensor[], type: StoredType): Uint8Arra
   new DataView(bytes.buffer).setBigUint64(0, BigInt(padded.length), true)
   bytes.set(new TextEncoder().encode(padded), 8)
   return bytes
-}
-
-async function writeAll(handle: FileHandle, bytes: Uint8Array): Promise<void> {
-  for (let done = 0; done < bytes.length;) done += (await handle.write(bytes, done, bytes.length - done)).bytesWritten
 }

@@ -1,6 +1,7 @@
 import { type ByteSource, decodeText } from "../engine/bytes.ts"
 import { InputError } from "../engine/errors.ts"
 import { show } from "../engine/json.ts"
+import { align, DEFAULT_ALIGNMENT, ggmlTypes, MAGIC, valueTypes, VERSION } from "./gguf-write.ts"
 
 /** A GGUF file whose tensors are vectors, as those of control vectors are. */
 export interface GgufFile {
@@ -20,19 +21,14 @@ interface TensorInfo {
 /** Texts and u32 numbers; undefined for what is of another type. */
 type Metadata = Map<string, string | number | undefined>
 
-const MAGIC = "GGUF"
-const VERSION = 3
-const DEFAULT_ALIGNMENT = 32
+const { u32: U32, text: STRING, array: ARRAY } = valueTypes
+const { F32 } = ggmlTypes
 const ARCHITECTURE = "general.architecture"
 const ALIGNMENT = "general.alignment"
 
-// The types of metadata that matter here by name, all others by their size in bytes.
-const U32 = 4
-const STRING = 8
-const ARRAY = 9
+// The types of metadata that matter here have names; all others are known by their size in bytes.
 const fixedBytes: Readonly<Record<number, number>> = { 0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8 }
 
-const F32 = 0
 const F32_BYTES = 4
 // The other types that a vector may come in, to name them.
 const otherTypes: Readonly<Record<number, string>> = { 1: "F16", 2: "Q4_0", 8: "Q8_0", 28: "F64", 30: "BF16" }
@@ -236,63 +232,4 @@ class Cursor {
     const found = `the end of the file after ${this.#fileBytes} bytes`
     throw new InputError({ where: this.name, expected: `${what} at byte ${start}`, found, todo: FETCH_AGAIN })
   }
-}
-
-/**
- * A GGUF file, version 3, of vectors; the same bytes for the same content.
- *
- * @param metadata in this order, texts and whole numbers of 32 bits; the first should be `general.architecture`
- * @param tensors in this order, F32 [width] each
- */
-export function encodeGguf(
-  metadata: readonly (readonly [key: string, value: string | number])[],
-  tensors: ReadonlyMap<string, Float32Array>,
-): Uint8Array {
-  const entries = metadata.flatMap(([key, value]) =>
-    typeof value === "string" ? [textBytes(key), u32(STRING), textBytes(value)] : [textBytes(key), u32(U32), u32(value)],
-  )
-  let dataBytes = 0
-  const infos: Uint8Array[] = []
-  for (const [name, { length, byteLength }] of tensors) {
-    infos.push(textBytes(name), u32(1), u64(length), u32(F32), u64(dataBytes))
-    dataBytes += align(byteLength, DEFAULT_ALIGNMENT) // llama.cpp wants the last one's padding too
-  }
-  const letters = new TextEncoder().encode(MAGIC)
-  const header = concat([letters, u32(VERSION), u64(tensors.size), u64(metadata.length), ...entries, ...infos])
-
-  let at = align(header.length, DEFAULT_ALIGNMENT)
-  const file = new Uint8Array(at + dataBytes)
-  file.set(header)
-  for (const data of tensors.values()) {
-    file.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), at)
-    at += align(data.byteLength, DEFAULT_ALIGNMENT)
-  }
-  return file
-}
-
-function u32(value: number): Uint8Array {
-  return new Uint8Array(Uint32Array.of(value).buffer)
-}
-
-function u64(value: number): Uint8Array {
-  return new Uint8Array(BigUint64Array.of(BigInt(value)).buffer)
-}
-
-function textBytes(text: string): Uint8Array {
-  const bytes = new TextEncoder().encode(text)
-  return concat([u64(bytes.length), bytes])
-}
-
-function concat(parts: readonly Uint8Array[]): Uint8Array {
-  const all = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0))
-  let at = 0
-  for (const part of parts) {
-    all.set(part, at)
-    at += part.length
-  }
-  return all
-}
-
-function align(bytes: number, alignment: number): number {
-  return Math.ceil(bytes / alignment) * alignment
 }

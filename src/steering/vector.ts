@@ -2,7 +2,8 @@ import type { ByteSource } from "../engine/bytes.ts"
 import { InputError } from "../engine/errors.ts"
 import { show } from "../engine/json.ts"
 import { encodeSafetensors, readSafetensors, readTensorF32 } from "../engine/safetensors.ts"
-import { encodeGguf, readGguf } from "./gguf.ts"
+import { readGguf } from "./gguf.ts"
+import { encodeGguf } from "./gguf-write.ts"
 import { norm } from "./numbers.ts"
 
 /** Where a steering vector comes from. */

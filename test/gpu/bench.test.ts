@@ -1,6 +1,6 @@
 import { spawnSync } from "node:child_process"
 import { mkdtempSync, rmSync } from "node:fs"
-import { readFile, writeFile } from "node:fs/promises"
+import { mkdir, readFile, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterAll, beforeAll, expect, test } from "vitest"
@@ -10,6 +10,8 @@ import { decodeBenchmark } from "../../scripts/bench/decode.ts"
 import { loadBenchmark } from "../../scripts/bench/load.ts"
 import { logitsBenchmark } from "../../scripts/bench/logits.ts"
 import { metricsBenchmark } from "../../scripts/bench/metrics.ts"
+import { randomPrompts } from "../../scripts/bench/model.ts"
+import { peersBenchmark } from "../../scripts/bench/peers.ts"
 import { prefillBenchmark } from "../../scripts/bench/prefill.ts"
 import { type Benchmark, runBenchmark } from "../../scripts/bench/report.ts"
 import { searchBenchmark } from "../../scripts/bench/search.ts"
@@ -188,9 +190,60 @@ test("logits: those of another engine are compared, plain and steered", async ()
   expect(plain.worst).toBeGreaterThan(0.01)
 })
 
+// In place of node-llama-cpp, which is no dependency: it says what a file beside it holds.
+const STAND_IN = `import { readFileSync } from "node:fs"
+const rows = new Map(JSON.parse(readFileSync(new URL("rows.json", import.meta.url), "utf8")))
+const sequence = { async clearHistory() {}, async *evaluate(prompt) { yield* rows.get(prompt.join()) } }
+const context = { getSequence: () => sequence }
+async function loadModel({ modelPath }) {
+  if (readFileSync(modelPath, "latin1").slice(0, 4) !== "GGUF") throw new Error("no GGUF")
+  return { tokenize: () => [], createContext: async () => context }
+}
+export const getLlama = async () => ({ gpu: false, systemInfo: "", llamaCppRelease: { release: "0" }, loadModel, async dispose() {} })
+`
+
+test("peers: what chooses the model's tokens is timed, what chooses others is not", async () => {
+  const device = await testDevice()
+  using model = await loadModel(tiny, { device })
+  const prompts = randomPrompts(3, 5, model.config.vocabSize)
+  const made = await model.complete(prompts, { tokens: 4, endIds: [], repetitionPenalty: 1 })
+  const args = ["--model", tiny, "--rows", "3", "--singles", "2", "--tokens", "4", "--prompt-tokens", "5", "--threads", "1"]
+  const beside = async (
+    name: string,
+    rows: readonly (readonly number[])[],
+    ...more: string[]
+  ): Promise<Record<string, unknown>> => {
+    const dist = join(scratch, name, "node_modules", "node-llama-cpp", "dist")
+    await mkdir(dist, { recursive: true })
+    await writeFile(join(dist, "../package.json"), JSON.stringify({ version: "1.2.3", type: "module" }))
+    await writeFile(join(dist, "index.js"), STAND_IN)
+    await writeFile(join(dist, "rows.json"), JSON.stringify(prompts.map((prompt, i) => [prompt.join(), rows[i]])))
+    return bench("peers", peersBenchmark, [...args, ...more, "--node-llama-cpp", join(scratch, name)])
+  }
+  const ids = made.map((row) => row.ids)
+  const { results, peer } = (await beside("same", ids)) as {
+    results: { name: string; sameRows: number; worstGap: number; wall: { row: { alone: number; batch: number } } }[]
+    peer: unknown
+  }
+  expect(peer).toMatchObject({ nodeLlamaCpp: "1.2.3", llamaCpp: "0", gpu: false })
+  expect(results.map(({ name }) => name)).toEqual(["Redline", "llama.cpp f32, 1 thread", "llama.cpp as stored, 1 thread"])
+  for (const { sameRows, worstGap, wall } of results) {
+    expect([sameRows, worstGap]).toEqual([1, 0])
+    expectPositive(wall.row.alone, wall.row.batch)
+  }
+  const [first = [], ...others] = ids
+  const wrong = [[...first.slice(0, 3), ((first[3] as number) + 1) % model.config.vocabSize], ...others]
+  await expect(beside("wrong", wrong, "--precisions", "f32")).rejects.toThrow(
+    /llama.cpp f32, 1 thread chose a token whose logit is .* nothing is timed/,
+  )
+})
+
 // What the command line answers, and with which exit code.
 const BAD: readonly (readonly [args: string, message: string])[] = [
-  ["dekode", "bench: expected one of card, search, decode, prefill, load, accuracy, logits, agreement, capture, metrics, found «dekode»"],
+  [
+    "dekode",
+    "bench: expected one of card, search, decode, prefill, load, accuracy, logits, agreement, capture, metrics, peers, found «dekode»",
+  ],
   ["decode --row 1", "bench decode: expected --model --adapter"],
   ["decode --rows 1,x", "bench: --rows: expected whole numbers of at least 1, such as 1,8,64, found «1,x»"],
   ["load --repeats 0", "bench: --repeats: expected a whole number of at least 1, found «0»"],
@@ -201,6 +254,11 @@ const BAD: readonly (readonly [args: string, message: string])[] = [
   ["agreement --matmul f32", "bench: --matmul: expected matrix or matrix-exact, found f32"],
   ["decode --rows 1 --matmul fast", "bench: --matmul: expected auto, f32, matrix or matrix-exact, found «fast»"],
   ["logits", "bench: --against: expected a value, found nothing; name the JSON that «hf_baseline.py logits» wrote"],
+  ["peers", "bench: --node-llama-cpp: expected a folder, found nothing; run «npm install node-llama-cpp» in a folder of its own"],
+  [
+    "peers --node-llama-cpp /nowhere",
+    "bench: --node-llama-cpp: expected /nowhere/node_modules/node-llama-cpp, found no such package",
+  ],
 ]
 
 test.for(BAD)("bench %s is answered with one line", ([args, message]) => {

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest"
 import { bufferSource } from "../../src/engine/bytes.ts"
 import { InputError } from "../../src/engine/errors.ts"
-import { encodeGguf } from "../../src/steering/gguf.ts"
+import { encodeGguf } from "../../src/steering/gguf-write.ts"
 import { SteeringVector } from "../../src/steering/vector.ts"
 
 type Part = string | readonly number[] | ArrayBufferView
