@@ -77,6 +77,10 @@ export async function scriptedEngine(folder: string, scripts: Partial<Record<Req
 /** Resolves after `ms`, or at once when the page has gone. */
 export const pause = (ms: number, gone: AbortSignal): Promise<void> =>
   new Promise((resolve) => {
-    setTimeout(resolve, ms)
-    gone.addEventListener("abort", () => resolve())
+    const wake = (): void => {
+      gone.removeEventListener("abort", wake)
+      resolve()
+    }
+    setTimeout(wake, ms)
+    gone.addEventListener("abort", wake)
   })
