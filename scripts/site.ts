@@ -57,7 +57,6 @@ async function copyPairs(): Promise<Record<string, SiteFile>> {
   return Object.fromEntries(files)
 }
 
-const factsOf = (bytes: Uint8Array): SiteFile => ({
-  bytes: bytes.length,
-  sha256: createHash("sha256").update(bytes).digest("hex"),
-})
+function factsOf(bytes: Uint8Array): SiteFile {
+  return { bytes: bytes.length, sha256: createHash("sha256").update(bytes).digest("hex") }
+}

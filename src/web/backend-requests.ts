@@ -1,4 +1,4 @@
-import { z } from "zod"
+import * as z from "zod"
 import { InputError } from "../engine/errors.ts"
 import { checkShape } from "../engine/json.ts"
 import { metricNames } from "../steering/metrics.ts"
