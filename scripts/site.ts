@@ -1,7 +1,7 @@
 /** Builds the demo as a static folder that any web server can host: npm run site -- --out DIR (site/ unless told). */
 import { createHash } from "node:crypto"
 import { cp, mkdir, readdir, readFile, writeFile } from "node:fs/promises"
-import { join, resolve } from "node:path"
+import { join, parse, resolve } from "node:path"
 import { parseArgs } from "node:util"
 import { hashModel } from "../src/node.ts"
 import { HEADER, type SiteFile } from "../src/web/fetched-folder.ts"
@@ -24,7 +24,7 @@ await buildPage(out, { inBrowser: true })
 const { version } = JSON.parse(await readFile(join(root, "package.json"), "utf8")) as { version: string }
 const models: SiteModel[] = []
 for (const name of MODELS) models.push(await copyModel(name))
-const site: Site = { version, models, pairs: await copyPairs() }
+const site: Site = { version, models, pairs: await copyAll(PAIRS, join(out, "pairs")) }
 await writeFile(join(out, "site.json"), JSON.stringify(site))
 process.stdout.write(`${out}: host it with any web server, over https or on localhost\n`)
 
@@ -44,17 +44,16 @@ async function copyModel(name: string): Promise<SiteModel> {
     files[file + HEADER] = factsOf(header)
   }
   const [prompt = ""] = (await readFile(join(from, "prompts.txt"), "utf8")).split("\n")
-  return { name, prompt, layers: LAYERS, sha256: await hashModel(from), files }
+  const vectors = await copyAll(join(from, "vectors"), join(to, "vectors"))
+  return { name, prompt, layers: LAYERS, sha256: await hashModel(from), files, vectors }
 }
 
-async function copyPairs(): Promise<Record<string, SiteFile>> {
-  await cp(PAIRS, join(out, "pairs"), { recursive: true })
-  const files = await Promise.all(
-    (await readdir(PAIRS))
-      .toSorted()
-      .map(async (file) => [file.replace(/\.jsonl$/, ""), factsOf(await readFile(join(PAIRS, file)))] as const),
-  )
-  return Object.fromEntries(files)
+/** Copies a folder and gives its files by their names without the ending. */
+async function copyAll(from: string, to: string): Promise<Record<string, SiteFile>> {
+  await cp(from, to, { recursive: true })
+  const names = (await readdir(from)).toSorted()
+  const facts = names.map(async (name) => [parse(name).name, factsOf(await readFile(join(from, name)))] as const)
+  return Object.fromEntries(await Promise.all(facts))
 }
 
 function factsOf(bytes: Uint8Array): SiteFile {

@@ -8,9 +8,15 @@ import type { ModelPool } from "./backend-models.ts"
 import type { SteeringChoice, VectorChoice } from "./protocol.ts"
 
 /** A vector of the catalogue: made already, or by the mean of its pairs when it is first used. */
-export type NamedVector =
-  | { readonly name: string; readonly vector: SteeringVector }
-  | { readonly name: string; readonly topic: string; pairs(): Promise<readonly Pair[]> }
+export type NamedVector = { readonly name: string; readonly vector: SteeringVector } | PairsVector
+
+export interface PairsVector {
+  readonly name: string
+  readonly topic: string
+  pairs(): Promise<readonly Pair[]>
+  /** The vector of all layers that was trained from the pairs on a model before, where it was. */
+  trained?(model: string): Promise<SteeringVector | undefined>
+}
 
 export type OnTraining = (done: number, total: number) => void
 
@@ -70,13 +76,25 @@ export class Vectors {
     const known = await this.known(choice)
     if (known) return known
     checkLayers(choice.layers ?? [], model.config.layers)
-    const { pairs, from } = await this.#pairsOf(choice)
-    const onProgress = ({ done, total }: { done: number; total: number }): void => onTraining(done, total)
-    onTraining(0, pairs.length)
-    this.#trained.set(keyOf(choice), await trainVector(model, pairs, { createdFrom: from, signal, onProgress }))
+    this.#trained.set(
+      keyOf(choice),
+      (await this.#trainedBefore(choice)) ?? (await this.#trainNow(model, choice, signal, onTraining)),
+    )
     const [oldest] = this.#trained.keys()
     if (this.#trained.size > KEPT && oldest !== undefined) this.#trained.delete(oldest)
     return (await this.known(choice)) as SteeringVector
+  }
+
+  async #trainedBefore(choice: SteeringChoice): Promise<SteeringVector | undefined> {
+    const one = this.#find(choice)
+    return one && "pairs" in one ? one.trained?.(choice.model) : undefined
+  }
+
+  async #trainNow(model: Model, choice: SteeringChoice, signal: AbortSignal, onTraining: OnTraining): Promise<SteeringVector> {
+    const { pairs, from } = await this.#pairsOf(choice)
+    const onProgress = ({ done, total }: { done: number; total: number }): void => onTraining(done, total)
+    onTraining(0, pairs.length)
+    return trainVector(model, pairs, { createdFrom: from, signal, onProgress })
   }
 
   /** The catalogue's vector that is asked for; undefined where a visitor describes one. @throws InputError */

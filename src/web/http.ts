@@ -15,7 +15,9 @@ export function httpConnection(base: URL, token: string | undefined): Connection
           body: JSON.stringify(request),
           ...(signal && { signal }),
         })
-        if (!response.ok || !response.body) yield failed(await complaint(response), response.status < 500)
+        // A refusal is an event too, unless it is from a proxy on the way.
+        const isOurs = (response.headers.get("content-type") ?? "").includes("json")
+        if (!isOurs || !response.body) yield failed(await complaint(response), response.status < 500)
         else for await (const line of linesOf(response.body)) yield JSON.parse(line) as Event
       } catch (error) {
         // What fetch throws says nothing that a visitor could use.
@@ -26,11 +28,10 @@ export function httpConnection(base: URL, token: string | undefined): Connection
   }
 }
 
-/** A refusal in the server's own words, where it has some. */
 async function complaint(response: Response): Promise<string> {
-  const text = (await response.text()).trim()
-  const said = /^\{.*"message":/.test(text) ? (JSON.parse(text) as { message: string }).message : text
-  return said === "" ? `the server refuses with status ${response.status}` : said
+  const text = (await response.text()).replace(/\s+/g, " ").trim()
+  const found = text === "" || text.startsWith("<") ? "" : ` and «${text.slice(0, 200)}»`
+  return `expected an answer of redline serve, found status ${response.status}${found}; see whether it still runs, then try again`
 }
 
 async function* linesOf(body: ReadableStream<Uint8Array>): AsyncGenerator<string, void, undefined> {

@@ -18,4 +18,6 @@ export interface SiteModel {
   /** Of its files, as records of runs say it. */
   readonly sha256: string
   readonly files: Readonly<Record<string, SiteFile>>
+  /** Trained vectors of the pairs, in the files vectors/NAME.safetensors of the model's folder. */
+  readonly vectors: Readonly<Record<string, SiteFile>>
 }

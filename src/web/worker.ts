@@ -1,8 +1,10 @@
-import { Device } from "../engine/device.ts"
-import { AdapterError, RedlineError } from "../engine/errors.ts"
+import type { Folder } from "../engine/bytes.ts"
+import { RedlineError } from "../engine/errors.ts"
+import { readVector } from "../steering/vector-file.ts"
 import { parsePairs } from "../steering/pairs.ts"
 import { createBackend } from "./backend.ts"
-import { fetchedFolder, type FileCache } from "./fetched-folder.ts"
+import { type BrowserScope, openBrowserDevice } from "./browser-device.ts"
+import { fetchedFolder, type FileCache, type SiteFile } from "./fetched-folder.ts"
 import type { Connection } from "./protocol.ts"
 import type { Site } from "./site.ts"
 import { answerMessages, type PagePort } from "./worker-service.ts"
@@ -14,10 +16,8 @@ interface KeptFiles extends FileCache {
 }
 
 /** A worker's globals, as far as they are needed: the types of the project know no browser. */
-interface WorkerScope extends PagePort {
+interface WorkerScope extends PagePort, BrowserScope {
   readonly location: { readonly href: string }
-  readonly isSecureContext: boolean
-  readonly navigator: { readonly gpu?: GPU }
   readonly caches?: { open(name: string): Promise<KeptFiles> }
 }
 
@@ -28,47 +28,33 @@ answerMessages(scope, open)
 
 /** The engine on this browser's GPU, with the models of the site that the worker came from. */
 async function open(onLost: () => void): Promise<Connection> {
-  const [device, site, cache] = await Promise.all([openDevice(), readSite(), openCache()])
+  const [device, site, cache] = await Promise.all([openBrowserDevice(scope), readSite(), openCache()])
   void device.gpu.lost.then(onLost) // as phones do to a page in the background
   if (cache) void forgetOthers(cache, site).catch(() => {})
-  const models = site.models.map(({ name, prompt, layers, sha256, files }) => ({
-    name,
-    prompt,
-    layers,
-    folder: fetchedFolder(name, at(`models/${name}/`), files, cache),
-    sha256: async () => sha256,
-  }))
-  const pairs = fetchedFolder(
-    "pairs",
-    at("pairs/"),
-    Object.fromEntries(Object.entries(site.pairs).map(([name, file]) => [`${name}.jsonl`, file])),
-    cache,
+  const folderOf = (path: string, files: Readonly<Record<string, SiteFile>>): Folder =>
+    fetchedFolder(path, at(`${path}/`), files, cache)
+  const models = site.models.map(({ name, prompt, layers, sha256, files }) => {
+    const folder = { ...folderOf(`models/${name}`, files), name }
+    return { name, prompt, layers, folder, sha256: async () => sha256 }
+  })
+  const pairs = folderOf("pairs", named(site.pairs, ".jsonl"))
+  const trained = new Map(
+    site.models.map(({ name, vectors }) => [name, folderOf(`models/${name}/vectors`, named(vectors, ".safetensors"))]),
   )
-  const vectors = Object.keys(site.pairs).map((name) => ({
-    name,
-    topic: name,
-    pairs: async () => parsePairs((await pairs.readText(`${name}.jsonl`)) as string),
+  const vectors = Object.keys(site.pairs).map((topic) => ({
+    name: topic,
+    topic,
+    pairs: async () => parsePairs((await pairs.readText(`${topic}.jsonl`)) ?? ""),
+    async trained(model: string) {
+      const file = await trained.get(model)?.open(`${topic}.safetensors`)
+      return file && readVector(file)
+    },
   }))
   return createBackend({ device, models, vectors, versions: { redline: site.version } })
 }
 
-async function openDevice(): Promise<Device> {
-  const { gpu } = scope.navigator
-  if (!gpu) {
-    throw new AdapterError(
-      scope.isSecureContext
-        ? "This page runs the model on your own GPU through WebGPU, which this browser does not offer. Open it in Chrome or Edge 113 or newer, Safari 26, or Firefox 141 on Windows (145 on a Mac)."
-        : "This page runs the model on your own GPU through WebGPU, which browsers offer to secure pages alone. Open it over https, or on localhost.",
-    )
-  }
-  const adapter = await gpu.requestAdapter({ powerPreference: "high-performance" })
-  if (!adapter) {
-    throw new AdapterError(
-      "This browser has WebGPU but gives this page no GPU. Switch on hardware acceleration in its settings, update the GPU's driver, or open the page in another browser; chrome://gpu says more.",
-    )
-  }
-  return Device.from(adapter)
-}
+const named = (files: Readonly<Record<string, SiteFile>>, ending: string): Record<string, SiteFile> =>
+  Object.fromEntries(Object.entries(files).map(([name, file]) => [name + ending, file]))
 
 async function readSite(): Promise<Site> {
   const url = at("site.json")
@@ -86,7 +72,7 @@ async function openCache(): Promise<KeptFiles | undefined> {
 
 /** Drops the files of versions that the site has no more. */
 async function forgetOthers(cache: KeptFiles, site: Site): Promise<void> {
-  const files = [...site.models.flatMap((model) => Object.values(model.files)), ...Object.values(site.pairs)]
+  const files = [site.pairs, ...site.models.flatMap((model) => [model.files, model.vectors])].flatMap(Object.values<SiteFile>)
   const known = new Set(files.map(({ sha256 }) => sha256))
   for (const request of await cache.keys()) {
     if (!known.has(new URL(request.url).searchParams.get("sha256") ?? "")) await cache.delete(request)

@@ -12,7 +12,7 @@ export function launch(webgpu = true): Promise<Browser> {
   const gpu = ["--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader"]
   return chromium.launch({
     executablePath: chromiumPath(),
-    args: ["--no-sandbox", ...(webgpu ? gpu : ["--disable-features=WebGPU"])],
+    args: ["--headless=new", "--no-sandbox", "--host-resolver-rules=MAP somewhere.test 127.0.0.1", ...(webgpu ? gpu : [])],
   })
 }
 
@@ -22,10 +22,14 @@ export interface DemoVisit extends AsyncDisposable {
   readonly noise: string[]
 }
 
-/** Opens a page of the demo in a context of its own, as a first visitor does. */
-export async function visitDemo(browser: Browser, url: string): Promise<DemoVisit> {
+/**
+ * Opens a page of the demo in a context of its own, as a first visitor does.
+ * @param before A program for the browser that runs before the page's own.
+ */
+export async function visitDemo(browser: Browser, url: string, before?: string): Promise<DemoVisit> {
   const context = await browser.newContext({ viewport: { width: 1100, height: 800 } })
   const page = await context.newPage()
+  if (before !== undefined) await page.addInitScript(before)
   const noise: string[] = []
   page.on("console", (message) => noise.push(message.text()))
   page.on("pageerror", (error) => noise.push(error.message))

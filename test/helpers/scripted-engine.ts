@@ -9,6 +9,8 @@ export type Script = (request: Record<string, unknown>, send: (event: object) =>
 
 export interface ScriptedEngine extends AsyncDisposable {
   readonly url: string
+  /** Paths of the files that were asked for. */
+  readonly fetched: string[]
   /** Every request so far, and whether its page hung up before the end. */
   readonly asked: {
     readonly kind: string
@@ -26,8 +28,12 @@ const TYPES: Readonly<Record<string, string>> = {
 }
 
 /** Serves a folder at / and answers the demo's requests by scripts: a page without an engine. */
-export async function scriptedEngine(folder: string, scripts: Partial<Record<RequestKind, Script>>): Promise<ScriptedEngine> {
+export async function scriptedEngine(
+  folder: string,
+  scripts: Partial<Record<RequestKind, Script>> = {},
+): Promise<ScriptedEngine> {
   const asked: ScriptedEngine["asked"] = []
+  const fetched: string[] = []
   const answer = async (
     kind: string,
     request: Record<string, unknown>,
@@ -57,7 +63,8 @@ export async function scriptedEngine(folder: string, scripts: Partial<Record<Req
       })
       return
     }
-    const name = path === "/" ? "index.html" : path.slice(1)
+    const name = path.endsWith("/") ? `${path}index.html` : path
+    fetched.push(path)
     readFile(join(folder, name)).then(
       (bytes) => to.writeHead(200, { "content-type": TYPES[extname(name)] ?? "application/octet-stream" }).end(bytes),
       () => to.writeHead(404).end(),
@@ -67,6 +74,7 @@ export async function scriptedEngine(folder: string, scripts: Partial<Record<Req
   return {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/`,
     asked,
+    fetched,
     async [Symbol.asyncDispose]() {
       server.closeAllConnections()
       await new Promise((resolve) => void server.close(resolve))

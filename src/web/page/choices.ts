@@ -63,7 +63,7 @@ export function readChoices(hash: string, catalogue: Catalogue): Choices {
   const text = (name: string, otherwise: string): string => (said.get(name) ?? otherwise).slice(0, limits.characters)
   const whole = (name: string, otherwise: number): number => Math.round(number(name, otherwise, 1, limits.tokens))
   const trained = said.has("positive") || said.has("negative")
-  const vector = catalogue.vectors.find((one) => one.name === said.get("vector") && one.models.includes(first.model))
+  const vector = vectorOf({ model: first.model, vector: said.get("vector") ?? "" }, catalogue)
   const layers = (said.get("layers") ?? "").split(",").filter((part) => part !== "")
   const where = said.get("where") ?? ""
   return {
@@ -114,8 +114,11 @@ export function writeChoices(choices: Choices, catalogue: Catalogue): string {
 export const modelOf = ({ model }: Pick<Choices, "model">, { models }: Catalogue): ModelChoice =>
   models.find(({ name }) => name === model) ?? (models[0] as ModelChoice)
 
-export const vectorOf = ({ vector }: Pick<Choices, "vector">, { vectors }: Catalogue): VectorChoice | undefined =>
-  vectors.find(({ name }) => name === vector)
+/** The catalogue's vector that is chosen, as it is for the model. */
+export const vectorOf = (
+  { model, vector }: Pick<Choices, "model" | "vector">,
+  { vectors }: Catalogue,
+): VectorChoice | undefined => vectors.find(({ name, models }) => name === vector && models.includes(model))
 
 /** The vector and its layers, as a request says them. */
 export function steeringOf({ model, vector, positive, negative, layers }: Choices): SteeringChoice {

@@ -60,6 +60,9 @@ export function SearchSection({ search, onStart, onChoose, ...form }: SearchSect
   )
 }
 
+/** The metric that a page watches unless told, in words. */
+const describe = (metric: string): string => (metric === "improbable" ? "the share of improbable tokens" : metric)
+
 function Verdict({ found }: { found: Found }): JSX.Element {
   const { max, crossing, limit, baseline, metric, reason, minimum } = found
   if (max === null) {
@@ -67,8 +70,8 @@ function Verdict({ found }: { found: Found }): JSX.Element {
       <div role="status">
         <p class="verdict">No redline found.</p>
         <p>
-          {metric} has not reached its threshold {shown(limit)} ({shown(baseline)} at coefficient 0): {reason ?? "no crossing"}.
-          Try larger coefficients, or other prompts.
+          {describe(metric)} has not reached its threshold {shown(limit)} ({shown(baseline)} at coefficient 0):{" "}
+          {reason ?? "no crossing"}. Try larger coefficients, or other prompts.
         </p>
       </div>
     )
@@ -78,7 +81,7 @@ function Verdict({ found }: { found: Found }): JSX.Element {
       <p class="verdict">The redline is {shown(max)}.</p>
       <p>
         Up to there the unsteered model finds the text about as probable as its own.
-        {crossing !== null && ` At ${shown(crossing)}, ${metric} crosses its threshold ${shown(limit)}.`}
+        {crossing !== null && ` At ${shown(crossing)}, ${describe(metric)} crosses its threshold ${shown(limit)}.`}
         {minimum !== null && ` The vector takes effect from ${shown(minimum)}.`}
       </p>
     </div>

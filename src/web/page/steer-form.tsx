@@ -37,7 +37,9 @@ export function SteerForm({ catalogue, choices, onChange }: FormProps): JSX.Elem
       </label>
       {choices.vector === "" && <Prompts {...{ catalogue, choices, onChange }} />}
       <Layers
-        of={vector?.layers ?? Array.from({ length: modelOf(choices, catalogue).layers }, (_, i) => i)}
+        // What was trained from pairs or prompts has all layers of the model, a file its own.
+        of={vector && vector.topic === undefined ? vector.layers : [...Array(modelOf(choices, catalogue).layers).keys()]}
+        own={vector?.layers ?? []}
         chosen={choices.layers}
         onChange={(layers) => onChange({ layers })}
       />
@@ -67,19 +69,26 @@ function Prompts({ catalogue, choices, onChange }: FormProps): JSX.Element {
 
 interface LayersProps {
   readonly of: readonly number[]
+  /** Where it steers unless told; not known of a vector that is still to be trained. */
+  readonly own: readonly number[]
   readonly chosen: readonly number[]
   readonly onChange: (layers: readonly number[]) => void
 }
 
-function Layers({ of, chosen, onChange }: LayersProps): JSX.Element {
-  const toggled = (layer: number): number[] =>
-    chosen.includes(layer) ? chosen.filter((one) => one !== layer) : [...chosen, layer].sort((a, b) => a - b)
+function Layers({ of, own, chosen, onChange }: LayersProps): JSX.Element {
+  const ticked = chosen.length > 0 ? chosen : own
+  const toggled = (layer: number): number[] => of.filter((one) => (one === layer ? !ticked.includes(one) : ticked.includes(one)))
   return (
     <fieldset class="layers wide">
-      <legend>Layers {chosen.length === 0 && <small>(none ticked: the vector's own)</small>}</legend>
+      <legend>Layers {ticked.length === 0 && <small>(none ticked: the model's own)</small>}</legend>
       {of.map((layer) => (
         <label key={layer}>
-          <input type="checkbox" checked={chosen.includes(layer)} onChange={() => onChange(toggled(layer))} />
+          <input
+            type="checkbox"
+            checked={ticked.includes(layer)}
+            disabled={ticked.length === 1 && own.length > 0 && ticked.includes(layer)}
+            onChange={() => onChange(toggled(layer).join() === own.join() ? [] : toggled(layer))}
+          />
           {layer}
         </label>
       ))}
@@ -90,7 +99,7 @@ function Layers({ of, chosen, onChange }: LayersProps): JSX.Element {
 /** The choices after a change of the model: what was written stays, what does not fit goes. */
 export function withModel(choices: Choices, name: string, catalogue: Catalogue): Partial<Choices> {
   const [before, after] = [firstChoices(catalogue, choices.model), firstChoices(catalogue, name)]
-  const fits = choices.vector === "" || vectorOf(choices, catalogue)?.models.includes(name)
+  const fits = choices.vector === "" || vectorOf({ ...choices, model: name }, catalogue) !== undefined
   return {
     model: name,
     vector: fits ? choices.vector : after.vector,

@@ -32,6 +32,9 @@ export interface Trial {
 
 export const SIDES: readonly Side[] = ["unsteered", "steered"]
 
+/** A search's own: the texts at a coefficient are then the same. */
+const REPETITION_PENALTY = 1.1
+
 const EMPTY: Answer = { pieces: [], logprobs: [], stopped: undefined }
 
 export function useTrial(connection: Connection): Trial {
@@ -88,5 +91,5 @@ export function generateRequest(choices: Choices, before: readonly Turn[], promp
     { role: "user", content: prompt },
   ]
   const input = chat ? { unsteered: history("unsteered"), steered: history("steered") } : { prompt }
-  return { ...steeringOf(choices), coefficient, where, input, tokens, temperature }
+  return { ...steeringOf(choices), coefficient, where, input, tokens, temperature, repetitionPenalty: REPETITION_PENALTY }
 }
