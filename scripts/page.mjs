@@ -28,6 +28,8 @@ export async function buildPage(out, { inBrowser }) {
     jsx: "automatic",
     jsxImportSource: "preact",
     define: { IN_BROWSER: `${inBrowser}` },
+    // Disposable classes are made of it, and not all browsers with WebGPU have it: esbuild's «using» looks for this one then.
+    banner: { js: 'Symbol.dispose ??= Symbol.for("Symbol.dispose");Symbol.asyncDispose ??= Symbol.for("Symbol.asyncDispose");' },
     loader: { ".wgsl": "text" },
     write: false,
     logOverride: { "ignored-bare-import": "silent" }, // of src/engine/gpu.ts, which holds declarations alone

@@ -5,13 +5,14 @@ import { join } from "node:path"
 import { gzipSync } from "node:zlib"
 import type { Browser, Page } from "playwright-core"
 import { afterAll, beforeAll, expect, test } from "vitest"
-import { Model } from "../../src/engine/model.ts"
-import { openDevice } from "../../src/node/dawn.ts"
-import { fileSource, openFolder } from "../../src/node/files.ts"
+import type { Model } from "../../src/engine/model.ts"
+import { fileSource } from "../../src/node/files.ts"
+import { embeddedInstructModel, loadModel } from "../../src/node.ts"
 import { findRedline } from "../../src/steering/find.ts"
 import { readVector } from "../../src/steering/vector-file.ts"
 import { childrensCpuTime } from "../helpers/cpu-time.ts"
 import { type DemoVisit, launch, shoot, sides, visitDemo } from "../helpers/demo-page.ts"
+import { tinyTalkModel } from "../helpers/models.ts"
 import { type ScriptedEngine, scriptedEngine } from "../helpers/scripted-engine.ts"
 
 // The page with the engine in the browser, as npm run site builds it, on Chromium's software WebGPU.
@@ -27,7 +28,7 @@ let page: Page
 beforeAll(async () => {
   const program = [join(root, "scripts/run.mjs"), join(root, "scripts/site.ts"), "--out", site]
   const built = spawnSync(process.execPath, program, { cwd: root, encoding: "utf8" })
-  expect(`${built.status} ${built.stderr}`).toBe("0 ")
+  if (built.status !== 0) throw new Error(built.stderr)
   host = await scriptedEngine(scratch) // without a script it only serves files
   browser = await launch()
 })
@@ -67,7 +68,7 @@ const WATCH = `{
   })
 }`
 
-const TOKENS = 8
+const TOKENS = 6
 const PROMPTS = ["I live with my sister in a small house near the river.", "These days, I"]
 const done = (): Promise<void> => page.getByRole("button", { name: "Clear" }).waitFor()
 
@@ -92,15 +93,10 @@ test("a first visitor sees a steered token soon, and every token as soon as it i
 })
 
 test("the browser's tokens are those of Node.js, steered and not, continued and chatted", async () => {
-  using device = await openDevice()
   const bridge = async (name: string) => {
     await using source = await fileSource(join(root, `models/${name}/vectors/bridge.safetensors`))
     const vector = await readVector(source)
     return vector.select([3, 4])
-  }
-  const load = async (name: string): Promise<Model> => {
-    await using folder = await openFolder(join(root, "models", name))
-    return await Model.load(folder, { device })
   }
   const expected = async (model: Model, prompts: readonly (readonly number[])[], coefficient: number) => {
     const steering = [{ vector: await bridge(model.name), coefficient: [null, coefficient] }]
@@ -108,7 +104,7 @@ test("the browser's tokens are those of Node.js, steered and not, continued and 
     const [unsteered, steered] = rows.map(({ ids }) => model.decode(ids))
     return { unsteered, steered }
   }
-  using model = await load("tiny-talk")
+  const model = await tinyTalkModel()
   for (const [i, prompt] of PROMPTS.entries()) {
     if (i > 0) {
       await page.getByLabel("Text to continue").fill(prompt)
@@ -128,7 +124,7 @@ test("the browser's tokens are those of Node.js, steered and not, continued and 
     await page.getByText("Generating").waitFor()
     await done()
   }
-  using instruct = await load("tiny-talk-instruct")
+  using instruct = await loadModel(embeddedInstructModel, { device: model.device })
   const histories: Record<"unsteered" | "steered", { role: string; content: string }[]> = { unsteered: [], steered: [] }
   for (const content of ["Hello! Who are you?", "Tell me a story about Hugo."]) {
     await send(content)
@@ -142,9 +138,7 @@ test("the browser's tokens are those of Node.js, steered and not, continued and 
 
 test("a search in the browser finds the redline that Node.js finds; its link and a second visit need no weights again", async () => {
   const settings = { coefficients: [0, 0.6, 1.8], tokens: 6 }
-  using device = await openDevice()
-  await using folder = await openFolder(join(root, "models/tiny-talk"))
-  using model = await Model.load(folder, { device })
+  const model = await tinyTalkModel()
   await using source = await fileSource(join(root, "models/tiny-talk/vectors/bridge.safetensors"))
   const { max } = await findRedline(model, (await readVector(source)).select([3, 4]), {
     ...settings,
@@ -154,7 +148,7 @@ test("a search in the browser finds the redline that Node.js finds; its link and
 
   host.fetched.length = 0
   await page.goto("about:blank")
-  const link = `#vector=bridge&coefficients=${settings.coefficients.join()}&search-tokens=${settings.tokens}&tokens=${TOKENS}`
+  const link = `#vector=bridge&coefficients=${settings.coefficients.join()}&search-tokens=${settings.tokens}&tokens=3`
   await page.goto(`${host.url}some/where/${link}`)
   await page.getByRole("button", { name: "Find the redline" }).click()
   await page.getByText(`The redline is ${max}.`).waitFor()
@@ -169,16 +163,17 @@ test("a search in the browser finds the redline that Node.js finds; its link and
 })
 
 test("where there is no WebGPU the page says what it needs", async () => {
-  const says = async (from: Browser, url: string, message: string): Promise<void> => {
+  const said = async (from: Browser, url: string): Promise<string> => {
     await using other = await visitDemo(from, `${url}some/where/`)
-    await other.page.getByRole("alert").getByText(message).waitFor()
     await other.page.getByRole("button", { name: "Try again" }).waitFor()
     await shoot(other.page, "site-no-webgpu")
+    return await other.page.getByRole("alert").innerText()
   }
-  await says(browser, host.url.replace("127.0.0.1", "somewhere.test"), "Open it over https, or on localhost.")
+  const insecure = host.url.replace("127.0.0.1", "somewhere.test")
+  expect(await said(browser, insecure)).toContain("Open it over https, or on localhost.")
   const plain = await launch(false)
   try {
-    await says(plain, host.url, "This browser has WebGPU but gives this page no GPU.")
+    expect(await said(plain, host.url)).toContain("This browser has WebGPU but gives this page no GPU. Switch on")
   } finally {
     await plain.close()
   }

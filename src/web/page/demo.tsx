@@ -43,7 +43,7 @@ export function Demo({ connection, catalogue }: { connection: Connection; catalo
   const start = (): void => {
     clearTimeout(waiting.current)
     trial.start(latest())
-    if (latest().chat) update({ prompt: "" })
+    if (latest().chat && missing(latest()) === undefined) update({ prompt: "" })
   }
   const form = { catalogue, choices, onChange: change }
   return (

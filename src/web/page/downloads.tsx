@@ -15,8 +15,9 @@ export interface DownloadsProps {
 /** What can be taken away: the vector, the run, a link. */
 export function Downloads({ connection, choices, found }: DownloadsProps): JSX.Element {
   const task = useTask()
-  const lacking = missing(choices)
   const vector = (format: "safetensors" | "gguf"): void => {
+    const lacking = missing(choices)
+    if (lacking !== undefined) return task.fail(lacking)
     void task.run(
       (signal) => connection.ask("vector", { ...steeringOf(choices), format }, signal),
       ({ file, base64 }) =>
@@ -31,7 +32,7 @@ export function Downloads({ connection, choices, found }: DownloadsProps): JSX.E
       <h2 id="keep">Keep</h2>
       <div class="actions">
         {(["safetensors", "gguf"] as const).map((format) => (
-          <button key={format} type="button" disabled={lacking !== undefined} onClick={() => vector(format)}>
+          <button key={format} type="button" onClick={() => vector(format)}>
             Vector (.{format})
           </button>
         ))}

@@ -1,11 +1,9 @@
 import type { JSX } from "preact"
-import { useState } from "preact/hooks"
 import type { Found } from "../protocol.ts"
-import { missing } from "./choices.ts"
 import { Curve } from "./curve.tsx"
 import { shown } from "./scale.ts"
-import { findRequest, type Search } from "./search.ts"
-import { Problem, Status } from "./status.tsx"
+import type { Search } from "./search.ts"
+import { Status } from "./status.tsx"
 import type { FormProps } from "./steer-form.tsx"
 import { Texts } from "./texts.tsx"
 import { Legend } from "./tokens.tsx"
@@ -18,19 +16,8 @@ export interface SearchSectionProps extends FormProps {
 
 /** The search: its settings, its curve as it grows, and the texts. */
 export function SearchSection({ search, onStart, onChoose, ...form }: SearchSectionProps): JSX.Element {
-  const [problem, setProblem] = useState<string>()
   const { choices } = form
   const { result, task } = search
-  const lacking = missing(choices)
-  const start = (): void => {
-    setProblem(undefined)
-    try {
-      findRequest(choices)
-      onStart()
-    } catch (error) {
-      setProblem(error instanceof Error ? error.message : String(error))
-    }
-  }
   return (
     <section aria-labelledby="search">
       <h2 id="search">Find the redline</h2>
@@ -38,13 +25,11 @@ export function SearchSection({ search, onStart, onChoose, ...form }: SearchSect
         The text is made at many coefficients at once; the redline is the last one before the unsteered model finds it improbable.
       </p>
       <div class="actions">
-        <button type="button" class="primary" disabled={lacking !== undefined} onClick={start}>
+        <button type="button" class="primary" onClick={onStart}>
           Find the redline
         </button>
         <Status {...task} onStop={task.stop} />
-        {lacking !== undefined && <p class="faint">{lacking}</p>}
       </div>
-      <Problem text={problem} />
       <SearchSettings {...form} />
       {result && result.points.length > 0 && (
         <>

@@ -1,7 +1,8 @@
 import { useState } from "preact/hooks"
+import { reason } from "../../engine/json.ts"
 import { parseCoefficients } from "../../steering/coefficients.ts"
 import type { Connection, FindRequest, Found, Point } from "../protocol.ts"
-import { type Choices, steeringOf } from "./choices.ts"
+import { type Choices, missing, steeringOf } from "./choices.ts"
 import { type Task, useTask } from "./task.ts"
 
 /** What a search has brought so far. */
@@ -21,8 +22,10 @@ export interface Search {
   readonly clear: () => void
 }
 
-/** @throws InputError for coefficients that cannot be read. */
-export function findRequest(choices: Choices): FindRequest {
+/** @throws Error for what is missing, or cannot be read. */
+function findRequest(choices: Choices): FindRequest {
+  const lacking = missing(choices)
+  if (lacking !== undefined) throw new Error(lacking)
   const coefficients = parseCoefficients(choices.coefficients)
   return {
     ...steeringOf(choices),
@@ -37,7 +40,12 @@ export function useSearch(connection: Connection): Search {
   const task = useTask()
   const [result, setResult] = useState<SearchResult>()
   const start = (choices: Choices, onFound: (found: Found) => void): void => {
-    const request = findRequest(choices)
+    let request: FindRequest
+    try {
+      request = findRequest(choices)
+    } catch (error) {
+      return task.fail(reason(error))
+    }
     let now: SearchResult = { request, metric: "", points: [], found: undefined }
     const update = (news: Partial<SearchResult>): void => setResult((now = { ...now, ...news }))
     update({})

@@ -19,12 +19,7 @@ export function Status({ activity, problem, onStop }: StatusProps): JSX.Element 
           </button>
         </>
       )}
-      <Problem text={problem} />
+      <div role="alert">{problem !== undefined && <p class="problem">{problem}</p>}</div>
     </div>
   )
-}
-
-/** One line that says what went wrong and what to do. */
-export function Problem({ text }: { text: string | undefined }): JSX.Element {
-  return <div role="alert">{text !== undefined && <p class="problem">{text}</p>}</div>
 }

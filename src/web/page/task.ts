@@ -22,6 +22,8 @@ export interface Task extends TaskState {
     onEvent: (event: Exclude<E, CommonEvent>) => void,
   ) => Promise<void>
   readonly stop: () => void
+  /** Says why nothing is asked. */
+  readonly fail: (problem: string) => void
   readonly show: (doing: string, detail: string, part?: number) => void
 }
 
@@ -37,6 +39,10 @@ export function useTask(): Task {
       running.current?.abort()
       running.current = undefined
       setState(IDLE)
+    }
+    const fail: Task["fail"] = (problem) => {
+      stop()
+      setState({ activity: undefined, problem })
     }
     const run: Task["run"] = async (ask, onEvent) => {
       running.current?.abort()
@@ -54,7 +60,7 @@ export function useTask(): Task {
       running.current = undefined
       setState({ activity: undefined, problem })
     }
-    return { run, stop, show }
+    return { run, stop, fail, show }
   }, [])
   useEffect(() => () => running.current?.abort(), [])
   return { ...state, ...actions }

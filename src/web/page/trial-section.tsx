@@ -1,6 +1,6 @@
 import type { JSX } from "preact"
 import type { Found, SteeredPart } from "../protocol.ts"
-import { missing, modelOf, STEERED_PARTS } from "./choices.ts"
+import { modelOf, STEERED_PARTS } from "./choices.ts"
 import { shown } from "./scale.ts"
 import { Count } from "./search-section.tsx"
 import { Slider } from "./slider.tsx"
@@ -51,7 +51,6 @@ function PromptForm({ choices, catalogue, onChange, trial, onStart }: FormProps 
   const { limits } = catalogue
   const asked = trial.turns.length
   const full = chat && 2 * asked + 1 > limits.messages
-  const lacking = missing(choices) ?? (full ? "The conversation is as long as it may be: clear it to begin anew." : undefined)
   return (
     <form
       class="prompt"
@@ -78,10 +77,10 @@ function PromptForm({ choices, catalogue, onChange, trial, onStart }: FormProps 
           }}
         />
       </label>
-      <button type="submit" class="primary" disabled={lacking !== undefined}>
+      <button type="submit" class="primary" disabled={full}>
         {chat ? "Send" : "Generate"}
       </button>
-      {lacking !== undefined && <p class="faint">{lacking}</p>}
+      {full && <p class="faint">The conversation is as long as it may be: clear it to begin anew.</p>}
     </form>
   )
 }

@@ -1,7 +1,7 @@
 import { useState } from "preact/hooks"
 import type { ChatMessage } from "../../engine/chat.ts"
 import type { Connection, GenerateEvent, GenerateRequest, Side } from "../protocol.ts"
-import { type Choices, steeringOf } from "./choices.ts"
+import { type Choices, missing, steeringOf } from "./choices.ts"
 import { type Task, useTask } from "./task.ts"
 
 /** A side's text as it grows. */
@@ -41,6 +41,8 @@ export function useTrial(connection: Connection): Trial {
   const task = useTask()
   const [turns, setTurns] = useState<readonly Turn[]>([])
   const generate = (choices: Choices, before: readonly Turn[], prompt: string): void => {
+    const lacking = missing(choices)
+    if (lacking !== undefined) return task.fail(lacking)
     let turn: Turn = { prompt, coefficient: choices.coefficient, answers: { unsteered: EMPTY, steered: EMPTY } }
     const show = (news: Turn): void => setTurns([...before, (turn = news)])
     show(turn)
