@@ -19,14 +19,14 @@ class FakeEngine {
     this.asked.push({ kind, request })
     this.open++
     try {
-      if (kind === "catalogue") return yield { type: "catalogue" }
-      if (kind === "vector") return yield { type: "failed", message: "it is broken", bad: false }
+      if (kind === "catalogue") yield { type: "catalogue" }
+      if (kind === "vector") yield { type: "failed", message: "it is broken", bad: false }
       if (kind === "find") {
         yield { type: "queued", ahead: 1 }
         await new Promise((resolve) => signal?.addEventListener("abort", resolve))
-        return
       }
-      for (; !signal?.aborted; this.made++) yield { type: "token", side: "steered", piece: "x".repeat(1000) }
+      if (kind !== "generate") return
+      for (; ; this.made++) yield { type: "token", side: "steered", piece: "x".repeat(1000) }
     } finally {
       this.open--
     }
@@ -53,7 +53,7 @@ const until = async (happened: () => boolean): Promise<void> => {
 }
 
 /** A request whose answer is not read yet. */
-function begin(kind: string): Promise<{ response: IncomingMessage; leave(): void }> {
+function begin(kind: string): Promise<{ response: IncomingMessage; leave: () => void }> {
   return new Promise((resolve) => {
     const request = httpRequest({ host: "127.0.0.1", port: server.port, path: `/api/${kind}`, method: "POST" }, (response) =>
       resolve({ response, leave: () => request.destroy() }),
