@@ -100,13 +100,14 @@ async function answer(context: Context<Env>, engine: Connection, asking: Set<Abo
   }
   const { outgoing } = context.env
   const stop = new AbortController()
+  const events = engine.ask(kind, request, stop.signal)[Symbol.asyncIterator]()
   asking.add(stop)
   outgoing.once("close", () => {
     asking.delete(stop)
     stop.abort()
+    void events.return?.()
   })
   if (outgoing.destroyed) outgoing.emit("close")
-  const events = engine.ask(kind, request, stop.signal)[Symbol.asyncIterator]()
   const first = await events.next()
   const status = first.done === true || first.value.type !== "failed" ? 200 : first.value.bad ? 400 : 500
   const body = lines(first, events, () => {

@@ -1,5 +1,6 @@
 import { InputError, RedlineError } from "../engine/errors.ts"
 import { reason } from "../engine/json.ts"
+import { ModelError } from "./backend-models.ts"
 import type { CommonEvent } from "./protocol.ts"
 
 type Failure = Extract<CommonEvent, { type: "failed" }>
@@ -7,18 +8,24 @@ type Failure = Extract<CommonEvent, { type: "failed" }>
 /** What only says how things stand: where the reader is behind, the latest is enough. */
 const STATES: ReadonlySet<string> = new Set(["queued", "loading", "training", "searching"])
 
+/** Work whose events somebody reads. */
+export interface Running {
+  /** Ends the events and tells the work. */
+  readonly stop: () => void
+  readonly done: Promise<void>
+}
+
 /**
- * The events that `work` emits, in their order. The work begins when the first is asked for, and is told to stop when one of
- * `signals` aborts or the reader goes away; the events then end at once, whether it has stopped yet or not. What it throws is the
- * last event.
- * @param running Holds the work's promise while it runs.
+ * The events that `work` emits, in their order. The work begins when the first is asked for, and is told to stop when `outer`
+ * aborts or the reader goes away; the events then end at once, whether it has stopped yet or not. What it throws is the last event.
+ * @param running Holds the work while it runs.
  */
 export async function* eventsOf<E extends { readonly type: string }>(
   work: (emit: (event: E) => void, signal: AbortSignal) => Promise<void>,
-  signals: readonly AbortSignal[],
-  running: Set<Promise<void>>,
+  outer: AbortSignal | undefined,
+  running: Set<Running>,
 ): AsyncGenerator<E | Failure, void, undefined> {
-  const stop = new AbortController()
+  const control = new AbortController()
   const waiting: (E | Failure)[] = []
   let wake = (): void => {}
   let over = false
@@ -27,39 +34,39 @@ export async function* eventsOf<E extends { readonly type: string }>(
     waiting.push(event)
     wake()
   }
-  const abort = (): void => {
-    stop.abort()
+  const stop = (): void => {
+    control.abort()
     wake()
   }
-  for (const signal of signals) signal.addEventListener("abort", abort)
-  if (signals.some(({ aborted }) => aborted)) abort()
   const finish = async (): Promise<void> => {
     try {
-      if (!stop.signal.aborted) await work(emit, stop.signal)
+      await work(emit, control.signal)
     } catch (error) {
-      if (!stop.signal.aborted) emit(failureOf(error))
+      if (!control.signal.aborted) emit(failureOf(error))
     }
     over = true
+    running.delete(own)
     wake()
   }
-  const done = finish()
-  running.add(done)
-  void done.then(() => running.delete(done))
+  if (outer?.aborted) return
+  outer?.addEventListener("abort", stop)
+  const own: Running = { stop, done: Promise.resolve().then(finish) }
+  running.add(own)
   try {
-    while (!stop.signal.aborted) {
+    while (!control.signal.aborted) {
       const event = waiting.shift()
       if (event) yield event
       else if (over) return
       else await new Promise<void>((resolve) => (wake = resolve))
     }
   } finally {
-    for (const signal of signals) signal.removeEventListener("abort", abort)
-    stop.abort()
+    outer?.removeEventListener("abort", stop)
+    control.abort()
   }
 }
 
 /** An error as the last event of a request: bad input is the request's. */
 function failureOf(error: unknown): Failure {
-  const known = error instanceof RedlineError
-  return { type: "failed", message: `${known ? "" : "internal error: "}${reason(error)}`, bad: error instanceof InputError }
+  const bad = error instanceof InputError && !(error instanceof ModelError)
+  return { type: "failed", message: `${error instanceof RedlineError ? "" : "internal error: "}${reason(error)}`, bad }
 }

@@ -1,7 +1,7 @@
 import type { Folder } from "../engine/bytes.ts"
 import { type Checkpoint, openCheckpoint } from "../engine/checkpoint.ts"
 import type { Device } from "../engine/device.ts"
-import { InputError, OutOfMemoryError, RedlineError } from "../engine/errors.ts"
+import { InputError, OutOfMemoryError } from "../engine/errors.ts"
 import { show } from "../engine/json.ts"
 import { Model } from "../engine/model.ts"
 import { middleThird } from "../steering/suggest.ts"
@@ -17,6 +17,11 @@ export interface ModelSource {
   readonly layers?: readonly number[] | undefined
   /** Of its files, for the records of runs. */
   sha256(): Promise<string>
+}
+
+/** What is wrong with a model's files: not the fault of the request that asks for it. */
+export class ModelError extends InputError {
+  override name = "ModelError"
 }
 
 export type OnLoading = (bytes: number, totalBytes: number) => void
@@ -55,7 +60,7 @@ export class ModelPool {
     throw new InputError({ where: "model", expected: `one of ${[...this.#sources.keys()].join(", ")}`, found: show(name) })
   }
 
-  /** What there is to choose from, in its order. @throws RedlineError for files that are no model's, or lack a tokenizer. */
+  /** What there is to choose from, in its order. @throws ModelError for files that are no model's, or lack a tokenizer. */
   choices(): Promise<ModelChoice[]> {
     return Promise.all(
       [...this.#sources.values()].map(async ({ name, prompt }) => {
@@ -87,7 +92,7 @@ export class ModelPool {
 
   /**
    * What `work` makes of a model, which stays on the device for so long.
-   * @throws RedlineError for a model that cannot be loaded; the signal's reason when it aborts before the work begins.
+   * @throws ModelError for files that are no model's; the signal's reason when it aborts before the work begins.
    */
   async use<T>(name: string, signal: AbortSignal, onLoading: OnLoading, work: (model: Model) => Promise<T>): Promise<T> {
     const checkpoint = await this.checkpoint(name)
@@ -171,9 +176,8 @@ async function openTexts(folder: Folder): Promise<Checkpoint> {
   throw new InputError({ where: folder.name, expected: "a model with tokenizer.json", found: "none" })
 }
 
-/** What is wrong with a model's files is not the fault of the request that asks for it. */
 function ownFault(error: unknown): unknown {
-  return error instanceof InputError ? new RedlineError(error.message, { cause: error }) : error
+  return error instanceof InputError ? new ModelError(error.fault, { cause: error }) : error
 }
 
 /** @throws the signal's reason as soon as it aborts. */
@@ -181,6 +185,6 @@ function untilAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
   return new Promise((resolve, reject) => {
     const abort = (): void => reject(signal.reason as Error)
     signal.addEventListener("abort", abort, { once: true })
-    promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", abort))
+    void promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", abort))
   })
 }

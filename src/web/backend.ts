@@ -3,7 +3,7 @@ import type { Device } from "../engine/device.ts"
 import type { Model } from "../engine/model.ts"
 import { encodeVector } from "../steering/vector-file.ts"
 import type { SteeringVector } from "../steering/vector.ts"
-import { eventsOf } from "./backend-events.ts"
+import { eventsOf, type Running } from "./backend-events.ts"
 import { find } from "./backend-find.ts"
 import { generate } from "./backend-generate.ts"
 import { Lane } from "./backend-lane.ts"
@@ -41,7 +41,7 @@ export interface BackendOptions {
 
 /** An engine that answers the page's requests. Disposing it stops all work and frees the models. */
 export interface Backend extends Connection, AsyncDisposable {
-  /** @throws RedlineError for files that are no model's. */
+  /** @throws InputError for files that are no model's. */
   catalogue(): Promise<Catalogue>
 }
 
@@ -55,8 +55,7 @@ export function createBackend({ device, models, vectors, versions, limits = LIMI
   const pool = new ModelPool(device, models, memory)
   const work = new Work(pool, new Vectors(pool, vectors))
   const checker = new RequestChecker(limits)
-  const closing = new AbortController()
-  const running = new Set<Promise<void>>()
+  const running = new Set<Running>()
   const { facts } = device
 
   const catalogue = async (): Promise<Catalogue> => ({
@@ -85,13 +84,13 @@ export function createBackend({ device, models, vectors, versions, limits = LIMI
       const answer = answers[kind] as Answer<K>
       return eventsOf<Requests[K]["event"]>(
         async (emit, stop) => answer(checker.check(kind, request), emit, stop),
-        signal ? [signal, closing.signal] : [closing.signal],
+        signal,
         running,
       ) as AsyncIterable<Requests[K]["event"]>
     },
     async [Symbol.asyncDispose]() {
-      closing.abort()
-      await Promise.all(running)
+      for (const { stop } of running) stop()
+      await Promise.all([...running].map(({ done }) => done))
       await pool.dispose()
     },
   }
