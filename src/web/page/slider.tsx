@@ -76,7 +76,7 @@ export function Slider(props: SliderProps): JSX.Element {
         type="number"
         aria-label="Coefficient, as a number"
         step={step}
-        value={coefficient}
+        value={shown(coefficient)}
         onChange={(event) => Number.isFinite(event.currentTarget.valueAsNumber) && onMove(event.currentTarget.valueAsNumber)}
       />
     </div>
