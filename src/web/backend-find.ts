@@ -29,20 +29,33 @@ export async function find(
   const ids = prompts.map((prompt) => prompt.ids)
   emit({ type: "settings", metric: settings.metric, layers: vector.layers, unit: await residualUnit(model, vector, ids) })
   let lines = ""
+  // A large batch has seconds of decoding: other visitors' tokens pass in between.
+  const show = async (points: readonly CurvePoint[]): Promise<void> => {
+    const recorded: RecordedPoint[] = []
+    for (const point of points) {
+      await new Promise((resolve) => setTimeout(resolve))
+      if (signal.aborted) return
+      const one = withPieces(model, point)
+      recorded.push(one)
+      emit({ type: "point", ...shown(one) })
+    }
+    lines += writePoints(recorded)
+  }
+  let showing = Promise.resolve()
   const found = await findRedline(model, vector, {
     ...settings,
     prompts,
     record: {
       known: [],
       append(points) {
-        const recorded = points.map((point) => withPieces(model, point))
-        lines += writePoints(recorded)
-        for (const point of recorded) emit({ type: "point", ...shown(point) })
+        showing = showing.then(() => show(points))
+        showing.catch(() => {}) // thrown below
       },
     },
     signal,
     onProgress: ({ done, total, batch }) => emit({ type: "searching", done, total, batch }),
   })
+  await showing
   if (found.stopped) return
   const { layers, baseline, threshold, crossing, max, minimum, reason } = found
   const identity = await identityOf(model, vector, facts, { layers, prompts, settings })
