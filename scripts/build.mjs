@@ -1,4 +1,4 @@
-// Bundles the three entry points with esbuild and writes their declarations with tsc.
+// Bundles the three entry points and the demo's page with esbuild and writes their declarations with tsc.
 // --bundles: the bundles alone. --if-possible: nothing, and no failure, where the dev dependencies were left out.
 import { spawnSync } from "node:child_process"
 import { chmodSync, existsSync, readdirSync, rmSync } from "node:fs"
@@ -16,6 +16,7 @@ if (process.argv.includes("--if-possible") && !existsSync(tsc)) {
 }
 
 const { build } = await import("esbuild")
+const { buildPage } = await import("./page.mjs")
 // One build, so that the entry points share their chunks: an error thrown by one is `instanceof` the other's class.
 // No source maps: the bundles are not minified, and maps would double the package.
 const built = await build({
@@ -35,6 +36,7 @@ const built = await build({
   logLevel: "warning",
 })
 chmodSync(join(dist, "cli.js"), 0o755)
+await buildPage(join(dist, "web"), { inBrowser: false })
 removeAllBut(Object.keys(built.metafile.outputs).map((path) => path.slice("dist/".length)))
 
 if (!bundlesOnly) {
@@ -46,5 +48,5 @@ if (!bundlesOnly) {
 /** Chunks have a hash in their name: those of earlier builds would stay for ever. */
 function removeAllBut(names) {
   for (const name of readdirSync(dist))
-    if (name !== "types" && !names.includes(name)) rmSync(join(dist, name), { recursive: true })
+    if (name !== "types" && name !== "web" && !names.includes(name)) rmSync(join(dist, name), { recursive: true })
 }

@@ -14,7 +14,7 @@ export {
   OutOfMemoryError,
   RedlineError,
 } from "./engine/errors.ts"
-export type { Completion, GenerationOptions } from "./engine/generate.ts"
+export type { Completion, GenerationOptions, Step } from "./engine/generate.ts"
 export { hookShapes, type HookSelection } from "./engine/hooks.ts"
 export type { HalfCounts } from "./engine/half-chunk.ts"
 export { type MatmulChoice, type MatmulMode, parseMatmul } from "./engine/matmul-choice.ts"

@@ -22,3 +22,6 @@ export const embeddedModel: string = fileURLToPath(new URL("../models/tiny-talk"
 
 /** The folder of its sibling that answers in chats, tiny-talk-instruct: the same tokens, with a chat template. */
 export const embeddedInstructModel: string = fileURLToPath(new URL("../models/tiny-talk-instruct", import.meta.url))
+
+/** The folder of the demo's page, which the build writes: beside node.js in dist/. */
+export const builtPage: string = fileURLToPath(new URL("../dist/web", import.meta.url))

@@ -1,5 +1,5 @@
 import { readFile } from "node:fs/promises"
-import { z } from "zod"
+import * as z from "zod"
 import { checkShape, parseJson } from "../../src/engine/json.ts"
 import { type Device, InputError } from "../../src/index.ts"
 import { effortFor, measureFma, measureMatrices, measureMemory } from "./card/measure.ts"

@@ -1,5 +1,5 @@
 import { readFile } from "node:fs/promises"
-import { z } from "zod"
+import * as z from "zod"
 import { anyNumber, type Options, wholeNumber } from "../../src/cli/options.ts"
 import { checkShape, parseJson } from "../../src/engine/json.ts"
 import { InputError, type Model, RedlineError, type Steering } from "../../src/index.ts"

@@ -1,5 +1,5 @@
 import { dirname, join } from "node:path"
-import { z } from "zod"
+import * as z from "zod"
 import { EditSet } from "../engine/edits.ts"
 import { checkShape, parseJson } from "../engine/json.ts"
 import { InputError, type Model, nearest, readSafetensors, readTensorF32, type ShaderEdit, type Tensor } from "../index.ts"

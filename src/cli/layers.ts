@@ -1,17 +1,12 @@
 import { InputError, type LlamaConfig } from "../index.ts"
 import { type Options, parseLayers } from "./options.ts"
 
+export { middleThird } from "../steering/suggest.ts"
+
 /** What --layers names. @throws InputError when it is no list of layers. */
 export function layersOption(options: Options): number[] | undefined {
   const text = options.text("layers")
   return text === undefined ? undefined : parseLayers(text)
-}
-
-/** The middle third of a model's layers: where a direction means most is there in the papers on steering. */
-export function middleThird(layers: number): number[] {
-  const first = Math.floor(layers / 3)
-  const end = Math.max(first + 1, Math.round((2 * layers) / 3))
-  return Array.from({ length: end - first }, (_, i) => first + i)
 }
 
 /** @throws InputError for a layer that the model has not. */

@@ -12,6 +12,7 @@ import { saeFeatures } from "./sae-features.ts"
 import { score } from "./score.ts"
 import { report } from "./report.ts"
 import { standardOutput } from "./stdout.ts"
+import { serve } from "./serve.ts"
 import { study } from "./study.ts"
 import { version } from "./version.ts"
 import { Terminal } from "./terminal.ts"
@@ -35,6 +36,7 @@ const commands: readonly Command[] = [
   layers,
   study,
   report,
+  serve,
   info,
 ]
 

@@ -67,7 +67,7 @@ export async function finishSearch(
 }
 
 /** Of the program and what it runs on. */
-export function versions(): Record<string, string> {
+export function versions(): { redline: string; node: string; webgpu: string } {
   return { redline: version(), node: process.version, webgpu: webgpuVersion() }
 }
 

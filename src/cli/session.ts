@@ -1,10 +1,13 @@
 import { basename, relative, resolve } from "node:path"
-import { type AdapterFacts, type Device, type LlamaConfig, Model, openCheckpoint, parseMatmul } from "../index.ts"
+import { type Device, type LlamaConfig, Model, openCheckpoint, parseMatmul } from "../index.ts"
+import { adapterName } from "../engine/adapter-facts.ts"
 import { embeddedModel, openDevice, openFolder } from "../node.ts"
 import type { Context } from "./command.ts"
 import type { Options } from "./options.ts"
 import type { Terminal } from "./terminal.ts"
 import { bytes } from "./text.ts"
+
+export { adapterName } from "../engine/adapter-facts.ts"
 
 /** A model on an open device, for the length of one command. */
 export interface Session extends Disposable {
@@ -86,11 +89,6 @@ export function shortPath(path: string): string {
 
 /** The model's folder by its last name. */
 export const modelName = (options: Options): string => basename(resolve(modelPath(options)))
-
-/** An adapter in a few words. */
-export function adapterName({ description, device, vendor, architecture }: AdapterFacts): string {
-  return [description, device, `${vendor} ${architecture}`.trim()].find((text) => text !== "") ?? "an adapter without a name"
-}
 
 /** A model, and its precision once it is loaded. */
 type Described = Pick<Model, "config"> & Partial<Pick<Model, "precision">>

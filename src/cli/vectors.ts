@@ -2,6 +2,8 @@ import { InputError, type LlamaConfig, type Model, readVector, type SteeringVect
 import { fileSource } from "../node.ts"
 import type { Terminal } from "./terminal.ts"
 
+export { describeVector } from "../steering/record.ts"
+
 /** A vector and the file that it was read from. */
 export interface FileVector {
   readonly file: string
@@ -26,12 +28,6 @@ export function noteVectors(vectors: readonly FileVector[], model: Pick<Model, "
   for (const { file, vector } of vectors) {
     for (const warning of vector.warningsAgainst(model)) terminal.note(`note: ${file}: ${warning}`)
   }
-}
-
-/** The vector as the JSON documents give it: norms by layer. */
-export function describeVector(vector: SteeringVector): Record<string, unknown> {
-  const { modelHint, method, createdFrom } = vector.metadata
-  return { modelHint, method, createdFrom, layers: vector.layers, norms: Object.fromEntries(vector.norms()) }
 }
 
 /** What `act` gives; an InputError of it says the file first. */

@@ -28,3 +28,8 @@ export function adapterFacts(adapter: GPUAdapter): AdapterFacts {
     subgroupMaxSize: info.subgroupMaxSize ?? 0,
   })
 }
+
+/** An adapter in a few words. */
+export function adapterName({ description, device, vendor, architecture }: AdapterFacts): string {
+  return [description, device, `${vendor} ${architecture}`.trim()].find((text) => text !== "") ?? "an adapter without a name"
+}

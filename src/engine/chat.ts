@@ -1,5 +1,5 @@
 import { Template } from "@huggingface/jinja"
-import { z } from "zod"
+import * as z from "zod"
 import type { Folder } from "./bytes.ts"
 import { InputError } from "./errors.ts"
 import { checkShape, parseJson, reason } from "./json.ts"

@@ -1,4 +1,4 @@
-import { z } from "zod"
+import * as z from "zod"
 import { readJson, type Folder } from "./bytes.ts"
 import { ChatTemplate } from "./chat.ts"
 import { parseConfig, type LlamaConfig } from "./config.ts"

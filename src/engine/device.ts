@@ -90,9 +90,9 @@ export class Device implements Disposable {
   profiler: Profiler | undefined
   readonly #pipelines = new Map<string, Compiled>()
   readonly #ofKernel = new WeakMap<Kernel<never>, Compiled>()
-  readonly #bindGroups = new Map<string, GPUBindGroup>()
+  readonly #bindGroups = new Map<string, { readonly group: GPUBindGroup; readonly buffers: readonly GpuBuffer[] }>()
   /** The keys of the bind groups that a buffer is part of. */
-  readonly #groupsOf = new Map<number, string[]>()
+  readonly #groupsOf = new Map<number, Set<string>>()
   readonly #parameters = new Map<string, GpuBuffer>()
   readonly #pending: Promise<void>[] = []
   readonly #buffers = new Set<GpuBuffer>()
@@ -264,15 +264,19 @@ export class Device implements Disposable {
     for (const { id } of buffers) key += `,${id}`
     key += `|${parameters.join(",")}`
     const known = this.#bindGroups.get(key)
-    if (known) return known
+    if (known) return known.group
     const all = [...buffers, this.#parameterBuffer(parameters)]
     const group = this.gpu.createBindGroup({
       label,
       layout: compiled.layout,
       entries: all.map(({ gpu }, binding) => ({ binding, resource: { buffer: gpu } })),
     })
-    this.#bindGroups.set(key, group)
-    for (const { id } of buffers) this.#groupsOf.set(id, [...(this.#groupsOf.get(id) ?? []), key])
+    this.#bindGroups.set(key, { group, buffers })
+    for (const { id } of buffers) {
+      const keys = this.#groupsOf.get(id)
+      if (keys) keys.add(key)
+      else this.#groupsOf.set(id, new Set([key]))
+    }
     return group
   }
 
@@ -334,7 +338,11 @@ export class Device implements Disposable {
 
   #forget(buffer: GpuBuffer): void {
     this.#buffers.delete(buffer)
-    for (const key of this.#groupsOf.get(buffer.id) ?? []) this.#bindGroups.delete(key)
+    for (const key of this.#groupsOf.get(buffer.id) ?? []) {
+      // Its partners may live on, weights as long as their model: they must not keep the key.
+      for (const { id } of this.#bindGroups.get(key)?.buffers ?? []) if (id !== buffer.id) this.#groupsOf.get(id)?.delete(key)
+      this.#bindGroups.delete(key)
+    }
     this.#groupsOf.delete(buffer.id)
   }
 }

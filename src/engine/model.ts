@@ -5,7 +5,7 @@ import type { LlamaConfig } from "./config.ts"
 import { Core } from "./core.ts"
 import type { Device } from "./device.ts"
 import { InputError } from "./errors.ts"
-import { type Completion, type GenerationOptions, complete, decode } from "./generate.ts"
+import { type Completion, type GenerationOptions, complete, decode, type Step } from "./generate.ts"
 import { completeAndJudge, type JudgedCompletion } from "./judge.ts"
 import { type MatmulOptions, type Precision, precisionWarnings } from "./matmul-path.ts"
 import { type MemoryPlan, planMemory } from "./memory.ts"
@@ -174,11 +174,19 @@ export class Model implements Disposable {
     prompt: Prompt,
     options: GenerationOptions = {},
   ): AsyncGenerator<{ id: number; logprob: number | undefined }, void, undefined> {
-    const settings = this.#checked(options)
-    const ids = this.encode(prompt, settings.tokens)
-    for await (const step of decode(this.#core, [ids], [0], settings, 1)) {
+    for await (const step of this.generateSteps([prompt], options)) {
       for (const [i, id] of (step.ids[0] ?? []).entries()) yield { id, logprob: step.logprobs[0]?.[i] }
     }
+  }
+
+  /**
+   * Continues prompts as one batch and yields, after every step, the new id of each row that has not ended, with its log-prob
+   * where asked for. All rows run at once: {@link rowsAtOnce} says how many may.
+   */
+  async *generateSteps(prompts: readonly Prompt[], options: GenerationOptions = {}): AsyncGenerator<Step, void, undefined> {
+    const settings = this.#checked(options)
+    const ids = prompts.map((prompt) => this.encode(prompt, settings.tokens))
+    yield* decode(this.#core, ids, [...ids.keys()], settings, 1)
   }
 
   /**

@@ -1,4 +1,4 @@
-import { z } from "zod"
+import * as z from "zod"
 import { type Folder, readJson } from "./bytes.ts"
 import { InputError } from "./errors.ts"
 import { checkShape, show } from "./json.ts"

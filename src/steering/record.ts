@@ -1,8 +1,9 @@
-import { z } from "zod"
+import * as z from "zod"
 import { InputError } from "../engine/errors.ts"
 import { checkShape, parseJson, show } from "../engine/json.ts"
 import type { CurvePoint, FindSettings, FoundRedline, ScoredCompletion } from "./find.ts"
 import type { Evaluate, Evaluation } from "./search.ts"
+import type { SteeringVector } from "./vector.ts"
 
 /** Everything needed to repeat a search. Leave out what changes without changing the result: paths, times. */
 export interface RunIdentity {
@@ -217,6 +218,12 @@ export function resultOf(found: FoundRedline & { readonly minimum?: number | nul
   const { unit, baseline, threshold, crossing, max, interpolated, minimum, reason, stopped } = found
   const optional = { ...(minimum !== undefined && { minimum }), ...(reason !== undefined && { reason }) }
   return { unit, baseline, threshold, crossing, max, interpolated, ...optional, stopped }
+}
+
+/** A vector as JSON documents give it: norms by layer. */
+export function describeVector(vector: SteeringVector): Record<string, unknown> {
+  const { modelHint, method, createdFrom } = vector.metadata
+  return { modelHint, method, createdFrom, layers: vector.layers, norms: Object.fromEntries(vector.norms()) }
 }
 
 /** The text that each id adds; an id that ends in half a character adds nothing, the one that completes it the whole. */

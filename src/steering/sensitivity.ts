@@ -1,4 +1,4 @@
-import { z } from "zod"
+import * as z from "zod"
 import { checkShape, parseJson } from "../engine/json.ts"
 import type { Model } from "../engine/model.ts"
 import type { Metrics } from "./metrics.ts"

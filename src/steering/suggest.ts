@@ -31,6 +31,13 @@ export function suggestLayers({ layers, modelLayers }: Pick<VectorQuality, "laye
   )
 }
 
+/** The middle third of a model's layers: where a direction means most is there in the papers on steering. */
+export function middleThird(layers: number): number[] {
+  const first = Math.floor(layers / 3)
+  const end = Math.max(first + 1, Math.round((2 * layers) / 3))
+  return Array.from({ length: end - first }, (_, i) => first + i)
+}
+
 function neighbours(layers: readonly LayerQuality[]): LayerQuality[][] {
   const runs: LayerQuality[][] = []
   for (const one of layers) {

@@ -1,4 +1,4 @@
-import { z } from "zod"
+import * as z from "zod"
 import { InputError } from "../engine/errors.ts"
 import { checkShape, parseJson, show } from "../engine/json.ts"
 import type { Grammar } from "./grammar.ts"

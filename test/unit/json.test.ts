@@ -1,5 +1,5 @@
 import { expect, test } from "vitest"
-import { z } from "zod"
+import * as z from "zod"
 import { InputError } from "../../src/engine/errors.ts"
 import { checkShape, parseJson, reason, show } from "../../src/engine/json.ts"
 

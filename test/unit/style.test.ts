@@ -30,9 +30,17 @@ const CASES: readonly (readonly [file: string, source: string, rule?: string])[]
   ["src/steering/up.ts", `export { x } from "../cli/fine.ts"`, imports],
   ["src/steering/builtin.ts", `export { join } from "node:path"`, imports],
   ["src/steering/fine.ts", `export { x } from "../engine/fine.ts"`],
+  ["src/web/down.ts", `export { x } from "../kernels/fine.ts"`, imports],
+  ["src/web/page/up.ts", `export { x } from "../../node/fine.ts"`, imports],
+  ["src/web/builtin.ts", `export { join } from "node:path"`, imports],
+  ["src/web/fine.ts", `export { x } from "../engine/fine.ts"\nexport { x as y } from "../steering/fine.ts"`],
+  ["src/steering/web.ts", `export { x } from "../web/fine.ts"`, imports],
   ["src/index.ts", `export { x } from "./node/fine.ts"`, imports],
   ["src/node/up.ts", `export { x } from "../cli/fine.ts"`, imports],
-  ["src/node/fine.ts", `export { readFileSync } from "node:fs"\nexport { x } from "../engine/fine.ts"`],
+  [
+    "src/node/fine.ts",
+    `export { readFileSync } from "node:fs"\nexport { x } from "../engine/fine.ts"\nexport { x as y } from "../web/fine.ts"`,
+  ],
   ["src/cli/fine.ts", `export { x } from "../kernels/fine.ts"\nconsole.log(process.argv)`],
   [
     "src/floating.ts",

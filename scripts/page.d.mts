@@ -1,0 +1,1 @@
+export function buildPage(out: string, options: { readonly inBrowser: boolean }): Promise<void>

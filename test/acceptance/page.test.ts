@@ -1,0 +1,300 @@
+import { readFileSync } from "node:fs"
+import { join } from "node:path"
+import { unzipSync } from "fflate"
+import type { Browser, Page } from "playwright-core"
+import { afterAll, beforeAll, expect, test } from "vitest"
+import { LOOK, launch, shoot, sides, visitDemo } from "../helpers/demo-page.ts"
+import { pause, type Script, scriptedEngine } from "../helpers/scripted-engine.ts"
+
+// What the page does with what an engine says, whatever the engine: here it says what it is told to.
+
+const dist = join(import.meta.dirname, "../../dist/web")
+let browser: Browser
+
+beforeAll(async () => {
+  browser = await launch(false)
+})
+afterAll(() => browser?.close())
+
+const models = ["tiny", "tiny-chat"].map((name) => ({
+  name,
+  layers: 6,
+  hiddenSize: 256,
+  bytes: 11e6,
+  chat: name === "tiny-chat",
+  prompt: name === "tiny" ? "I live in a small house." : "Please tell me a story.",
+}))
+const vectors = ["bridge", "pirate"].map((name) => ({ name, models: ["tiny", "tiny-chat"], layers: [3, 4], topic: name }))
+const limits = { characters: 500, prompts: 4, messages: 3, tokens: 64, coefficients: 48 }
+const adapter = { name: "a scripted engine", software: true }
+
+const catalogue: Script = (_request, send) => send({ type: "catalogue", version: "1.2.3", adapter, models, vectors, limits })
+
+const pieces = [" The", " long", " bridge", " is <b>old</b>", "."]
+const found = {
+  type: "found",
+  metric: "improbable",
+  layers: [3, 4],
+  baseline: 0,
+  limit: 0.025,
+  crossing: 0.85,
+  max: 0.8,
+  minimum: 0.4,
+  files: { "run.json": "{}", "curve.jsonl": "a line\n" },
+}
+
+/** A search that says everything there is to say, and waits before its end for `go`. */
+function searching(go: Promise<void>): Script {
+  return async (_request, send, gone) => {
+    send({ type: "queued", ahead: 2 })
+    await pause(150, gone)
+    send({ type: "loading", model: "tiny", bytes: 4e6, totalBytes: 11e6 })
+    await pause(150, gone)
+    send({ type: "training", done: 16, total: 64 })
+    await pause(150, gone)
+    send({ type: "settings", metric: "improbable", layers: [3, 4], unit: 2 })
+    send({ type: "searching", done: 3, total: 7, batch: 0.5 })
+    // In the order of evaluation, which is not that of the axis.
+    for (const coefficient of [0, 0.4, 1.2, 0.8]) {
+      const logprobs = pieces.map((_, i) => -coefficient * 2 * i)
+      send({
+        type: "point",
+        coefficient,
+        metric: Math.max(0, coefficient - 0.78),
+        completions: [
+          { pieces, logprobs },
+          { pieces, logprobs },
+        ],
+      })
+    }
+    await go
+    send(found)
+  }
+}
+
+const generating: Script = async ({ coefficient }, send, gone) => {
+  for (const [i, piece] of pieces.entries()) {
+    for (const side of ["unsteered", "steered"]) send({ type: "token", side, piece })
+    send({ type: "logprobs", side: "unsteered", from: i, values: [-0.5] })
+    await pause(20, gone)
+  }
+  send({ type: "logprobs", side: "steered", from: 0, values: pieces.map((_, i) => -i * Number(coefficient)) })
+  for (const side of ["unsteered", "steered"]) send({ type: "end", side, stopped: "length" })
+  send({ type: "done" })
+}
+
+const LOOKS = [
+  [1100, "light"],
+  [1100, "dark"],
+  [360, "dark"],
+  [360, "light"],
+] as const
+
+const generateAgain = (page: Page): Promise<void> => page.getByRole("button", { name: "Generate" }).click()
+
+test("a search is visible from the queue to the redline, the slider then stands there, and every screen shows it whole", async () => {
+  let go = (): void => {}
+  const find = searching(new Promise((resolve) => (go = resolve)))
+  await using engine = await scriptedEngine(dist, { catalogue, find, generate: generating })
+  await using visit = await visitDemo(browser, engine.url)
+  const { page, noise } = visit
+  await page.getByRole("button", { name: "Find the redline" }).click()
+  for (const [doing, detail] of [
+    ["Waiting for the engine", "2 ahead"],
+    ["Loading tiny", "4.0 of 11.0 MB"],
+    ["Training the vector", "16 of 64 texts"],
+    ["Searching", "3 of 7 coefficients"],
+  ] as const) {
+    await page.getByText(doing).waitFor()
+    expect(await page.getByText(detail).isVisible()).toBe(true)
+  }
+  await expect.poll(() => page.locator(".curve circle").count()).toBe(4)
+  expect(await page.locator(".texts h3 button").allTextContents()).toEqual(["0", "0.4", "0.8", "1.2"])
+  expect(await page.locator(".texts article").first().locator("> p").textContent()).toContain("bridge is <b>old</b>.")
+  await shoot(page, "searching")
+  go()
+  await page.getByText("The redline is 0.8.").waitFor()
+  const slider = page.getByRole("slider")
+  expect(await slider.getAttribute("aria-valuetext")).toBe("0.8, up to the redline")
+  const TRACK = `getComputedStyle(document.querySelector(".track")).getPropertyValue("--track")`
+  expect(await page.evaluate(TRACK)).toContain("gradient")
+  // The texts at the redline are made without being asked for.
+  await expect.poll(() => sides(page)).toEqual({ unsteered: pieces.join(""), steered: pieces.join("") })
+  expect(engine.asked.at(-1)).toMatchObject({ kind: "generate", request: { coefficient: 0.8, vector: { name: "bridge" } } })
+  await expect.poll(() => page.locator(".sides article.steered i").last().getAttribute("class")).toBe("s4")
+  expect(await page.locator(".sides article.steered i").last().getAttribute("title")).toBe("−3.20 nats")
+  for (const [width, colorScheme] of LOOKS) {
+    await page.setViewportSize({ width, height: 800 })
+    await page.emulateMedia({ colorScheme })
+    const back = colorScheme === "dark" ? "rgb(22, 24, 29)" : "rgb(255, 255, 255)"
+    await expect.poll(() => page.evaluate(LOOK)).toEqual({ wider: 0, back })
+    await shoot(page, `found-${width}-${colorScheme}`)
+  }
+  expect(noise).toEqual([])
+})
+
+test("moving the slider stops the former texts, and asks once when it rests", async () => {
+  const endless: Script = async (_request, send, gone) => {
+    while (!gone.aborted) {
+      send({ type: "token", side: "steered", piece: " and" })
+      await pause(20, gone)
+    }
+  }
+  await using engine = await scriptedEngine(dist, { catalogue, generate: endless })
+  await using visit = await visitDemo(browser, engine.url)
+  const { page } = visit
+  await generateAgain(page)
+  await expect.poll(async () => (await sides(page)).steered).toContain(" and and")
+  await page.getByRole("slider").focus()
+  for (let i = 0; i < 5; i++) await page.keyboard.press("ArrowRight")
+  await expect.poll(() => engine.asked.length).toBe(3)
+  expect(engine.asked[1]).toMatchObject({ request: { coefficient: 0 }, gone: true })
+  expect(engine.asked[2]).toMatchObject({ request: { coefficient: 0.1 }, gone: false })
+  await page.getByRole("button", { name: "Stop" }).click()
+  await expect.poll(() => engine.asked[2]?.gone).toBe(true)
+  expect(await page.getByRole("button", { name: "Stop" }).count()).toBe(0)
+})
+
+test("what goes wrong is said where it was asked for, and an engine that is away can be asked again", async () => {
+  const message = "prompts: expected at most 4, found 5; leave one out"
+  const engine = await scriptedEngine(dist, {
+    catalogue,
+    find: (_request, send) => send({ type: "failed", message, bad: true }),
+  })
+  await using visit = await visitDemo(browser, engine.url)
+  const { page } = visit
+  await page.getByRole("button", { name: "Find the redline" }).click()
+  const problem = page.getByRole("region", { name: "Find the redline" }).getByRole("alert").filter({ hasText: /./ })
+  expect(await problem.textContent()).toBe(message)
+  await page.getByText("Search settings").click()
+  await page.getByLabel("Coefficients").fill("0:1")
+  await page.getByRole("button", { name: "Find the redline" }).click()
+  await expect.poll(() => problem.last().textContent()).toContain("coefficients: expected start:end:step")
+  await page.getByRole("combobox", { name: "Vector" }).selectOption("")
+  await page.getByRole("button", { name: "Find the redline" }).click()
+  await expect.poll(() => problem.last().textContent()).toContain("Type both a positive and a negative prompt")
+  await shoot(page, "problem")
+  await page.getByRole("combobox", { name: "Vector" }).selectOption("bridge")
+  await engine[Symbol.asyncDispose]()
+  await generateAgain(page)
+  await page.getByText("the server does not answer; see whether «redline serve» still runs, then try again").waitFor()
+})
+
+test("a link holds every choice, and a token in it does not stay in the address", async () => {
+  await using engine = await scriptedEngine(dist, { catalogue, generate: generating })
+  const link =
+    "#token=secret&model=tiny-chat&positive=I+am+happy&negative=I+am+sad&layers=2%2C3&search=One&search=Two&coefficients=0%3A1%3A0.5&search-tokens=8&chat=no&prompt=These+days&coefficient=1.5&where=generated&tokens=12&temperature=0.5"
+  await using visit = await visitDemo(browser, engine.url + link)
+  const { page } = visit
+  await generateAgain(page)
+  await expect.poll(() => engine.asked.length).toBe(2)
+  expect(engine.asked[1]).toMatchObject({
+    authorization: "Bearer secret",
+    request: {
+      model: "tiny-chat",
+      vector: { positive: "I am happy", negative: "I am sad" },
+      layers: [2, 3],
+      coefficient: 1.5,
+      where: "generated",
+      input: { prompt: "These days" },
+      tokens: 12,
+      temperature: 0.5,
+    },
+  })
+  expect(page.url()).toBe(engine.url + link.replace("token=secret&", ""))
+  await page.getByRole("spinbutton", { name: "Tokens", exact: true }).fill("13")
+  await page.keyboard.press("Tab")
+  await expect.poll(() => page.url()).toBe(engine.url + link.replace("token=secret&", "").replace("tokens=12", "tokens=13"))
+  await page.getByRole("button", { name: "Find the redline" }).click()
+  await expect
+    .poll(() => engine.asked.find(({ kind }) => kind === "find"))
+    .toMatchObject({
+      authorization: "Bearer secret",
+      request: { prompts: ["One", "Two"], coefficients: [0, 0.5, 1], tokens: 8, chat: false },
+    })
+})
+
+test("in a chat each side has its own history, and a conversation has an end", async () => {
+  const generate: Script = ({ input }, send) => {
+    const turn = (input as { steered: unknown[] }).steered.length
+    for (const side of ["unsteered", "steered"]) send({ type: "token", side, piece: `${side} ${turn}` })
+    send({ type: "done" })
+  }
+  await using engine = await scriptedEngine(dist, { catalogue, generate })
+  await using visit = await visitDemo(browser, `${engine.url}#model=tiny-chat`)
+  const { page } = visit
+  await page.getByLabel("Message to both").fill("Hello")
+  await page.keyboard.press("Enter")
+  await expect.poll(() => sides(page)).toEqual({ unsteered: "unsteered 1", steered: "steered 1" })
+  await page.getByLabel("Next message to both").fill("And now?")
+  await page.keyboard.press("Enter")
+  await expect.poll(() => sides(page)).toEqual({ unsteered: "unsteered 3", steered: "steered 3" })
+  const history = (side: string): object[] => [
+    { role: "user", content: "Hello" },
+    { role: "assistant", content: `${side} 1` },
+    { role: "user", content: "And now?" },
+  ]
+  expect(engine.asked.at(-1)?.request["input"]).toEqual({ unsteered: history("unsteered"), steered: history("steered") })
+  await page.getByText("The conversation is as long as it may be").waitFor()
+  await shoot(page, "chat")
+  await page.getByRole("button", { name: "Clear" }).click()
+  expect(await page.locator(".turn").count()).toBe(0)
+})
+
+test("the vector and the run can be taken away", async () => {
+  const base64 = Buffer.from([0, 1, 254, 255]).toString("base64")
+  await using engine = await scriptedEngine(dist, {
+    catalogue,
+    find: searching(Promise.resolve()),
+    vector: ({ format }, send) => send({ type: "vector", file: `bridge.${String(format)}`, base64 }),
+  })
+  await using visit = await visitDemo(browser, engine.url)
+  const { page } = visit
+  const take = async (button: string): Promise<{ name: string; bytes: Uint8Array }> => {
+    const [download] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name: button }).click()])
+    return { name: download.suggestedFilename(), bytes: Uint8Array.from(readFileSync(await download.path())) }
+  }
+  const bytes = Uint8Array.of(0, 1, 254, 255)
+  expect(await take("Vector (.safetensors)")).toEqual({ name: "bridge.safetensors", bytes })
+  expect(await take("Vector (.gguf)")).toEqual({ name: "bridge.gguf", bytes })
+  expect(await page.getByRole("button", { name: "Run (.zip)" }).isDisabled()).toBe(true)
+  await page.getByRole("button", { name: "Find the redline" }).click()
+  await page.getByText("The redline is 0.8.").waitFor()
+  const run = await take("Run (.zip)")
+  const files = Object.entries(unzipSync(run.bytes)).map(([name, text]) => [name, Buffer.from(text).toString()])
+  expect(Object.fromEntries(files)).toEqual(found.files)
+})
+
+test("everything is reached and done by keyboard, and what has the focus is outlined", async () => {
+  await using engine = await scriptedEngine(dist, { catalogue, find: searching(Promise.resolve()), generate: generating })
+  await using visit = await visitDemo(browser, engine.url)
+  const { page } = visit
+  await page.getByRole("combobox", { name: "Model" }).waitFor()
+  const FOCUS = `(() => {
+    const { tagName, type, textContent, ariaLabel } = document.activeElement
+    const { outlineStyle, outlineWidth } = getComputedStyle(document.activeElement)
+    return { what: type === "range" ? "slider" : tagName === "BUTTON" ? textContent.trim() : ariaLabel ?? tagName, outline: outlineStyle + " " + outlineWidth }
+  })()`
+  const tabTo = async (wanted: string): Promise<void> => {
+    for (let i = 0; i < 60; i++) {
+      await page.keyboard.press("Tab")
+      const { what, outline } = (await page.evaluate(FOCUS)) as { what: string; outline: string }
+      expect(`${what}: ${outline}`).toBe(`${what}: solid 3px`)
+      if (what === wanted) return
+    }
+    throw new Error(`60 tabs did not lead to ${wanted}`)
+  }
+  await tabTo("Find the redline")
+  await page.keyboard.press("Enter")
+  await page.getByText("The redline is 0.8.").waitFor()
+  await tabTo("1.2")
+  await page.keyboard.press("Enter")
+  await expect.poll(() => engine.asked.at(-1)?.request["coefficient"]).toBe(1.2)
+  await tabTo("slider")
+  await page.keyboard.press("Home")
+  await expect.poll(() => engine.asked.at(-1)?.request["coefficient"]).toBe(0)
+  await tabTo("Generate")
+  await page.keyboard.press("Enter")
+  await page.keyboard.press("Shift+Tab")
+  expect(((await page.evaluate(FOCUS)) as { what: string }).what).toBe("TEXTAREA")
+})
