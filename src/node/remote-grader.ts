@@ -47,9 +47,10 @@ export function remoteGrader(options: RemoteGraderOptions): Grader {
       })
       const stop = new AbortController()
       const either = signal ? AbortSignal.any([signal, stop.signal]) : stop.signal
+      const askUntil = stoppable(ask, either)
       const tasks = questions.map((question, i) =>
         queue.add(async () => {
-          const answer = await rated(ask, question, either)
+          const answer = await rated(askUntil, question)
           if (answer && !either.aborted) onAnswer(i, answer)
         }),
       )
@@ -89,10 +90,32 @@ class Gate {
   }
 }
 
-async function rated(ask: Ask, question: string, signal: AbortSignal): Promise<Answer | undefined> {
+/**
+ * Asks with a signal of its own each time: the libraries leave a listener on the signal at every try, and Node.js warns of a leak
+ * where one signal has more than ten.
+ */
+function stoppable(ask: Ask, signal: AbortSignal): (question: string) => Promise<string> {
+  const running = new Set<AbortController>()
+  const stop = (): void => {
+    for (const one of running) one.abort(signal.reason)
+  }
+  signal.addEventListener("abort", stop, { once: true })
+  return async (question) => {
+    signal.throwIfAborted()
+    const own = new AbortController()
+    running.add(own)
+    try {
+      return await ask(question, own.signal)
+    } finally {
+      running.delete(own)
+    }
+  }
+}
+
+async function rated(ask: (question: string) => Promise<string>, question: string): Promise<Answer | undefined> {
   for (let tries = 1; ; tries++) {
     try {
-      const reply = await ask(question, signal)
+      const reply = await ask(question)
       const rating = ratingIn(reply)
       if (rating !== undefined) return { rating, reply }
       if (tries === TRIES) return undefined

@@ -91,12 +91,13 @@ function agreements(aspect: Agreement["aspect"], truth: Agreement["truth"], judg
 
 /** The share of items on which «rounded, at least so much» and the truth agree, and Cohen's kappa (Cohen 1960). */
 export function cohensKappa(judged: readonly Judged[], atLeast: number): { agree: number; kappa: number | null } {
-  const share = (fits: (item: Judged) => boolean): number => judged.filter(fits).length / judged.length
-  const yes = ({ rating }: Judged): boolean => Math.round(rating) >= atLeast
-  const agree = share((item) => yes(item) === item.truth)
-  const [said, true_] = [share(yes), share((item) => item.truth)]
-  const chance = said * true_ + (1 - said) * (1 - true_)
-  return { agree, kappa: chance === 1 ? null : (agree - chance) / (1 - chance) }
+  const count = (said: boolean, truth: boolean): number =>
+    judged.filter((item) => Math.round(item.rating) >= atLeast === said && item.truth === truth).length
+  const [both, tooMuch, tooLittle, none] = [count(true, true), count(true, false), count(false, true), count(false, false)]
+  const agree = (both + none) / judged.length
+  // In whole numbers, so that what chance gives is 0 and not nearly so.
+  const possible = (both + tooMuch) * (tooMuch + none) + (both + tooLittle) * (tooLittle + none)
+  return { agree, kappa: possible === 0 ? null : (2 * (both * none - tooMuch * tooLittle)) / possible }
 }
 
 /** The area under the receiver operating characteristic: Mann and Whitney's U over the number of pairs. */

@@ -138,11 +138,17 @@ describe.each<[EndpointKind, string]>([
     expect(answers.get(0)).toEqual({ rating: 1, reply: `You gave me [key]. ${rated(1)}` })
   })
 
-  test("no more are asked at a time than told", async () => {
+  test.each([3, 12])("no more are asked at a time than told, %i, and Node.js warns of no leak", async (concurrency) => {
+    const warned: Error[] = []
+    const warn = (warning: Error): void => void warned.push(warning)
+    process.on("warning", warn)
     const slow = (): Promise<string> => new Promise((resolve) => setTimeout(() => resolve(rated(1)), 30))
-    const { together, answers } = await ask(kind, 9, slow, { concurrency: 3 })
-    expect(answers.size).toBe(9)
-    expect(together).toBe(3)
+    const { together, answers } = await ask(kind, 30, slow, { concurrency })
+    await new Promise((resolve) => setTimeout(resolve)) // warnings come late
+    process.off("warning", warn)
+    expect(answers.size).toBe(30)
+    expect(together).toBe(concurrency)
+    expect(warned.filter(({ name }) => name === "MaxListenersExceededWarning")).toEqual([])
   })
 
   test("stopped, it asks no more, and throws the reason at once", async () => {
