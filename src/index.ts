@@ -9,6 +9,7 @@ export {
   AdapterError,
   DeviceLostError,
   type Fault,
+  GraderError,
   InputError,
   NotFiniteError,
   OutOfMemoryError,
@@ -63,6 +64,22 @@ export {
   type FoundRedline,
   type ScoredCompletion,
 } from "./steering/find.ts"
+export { type Agreement, agreementWithGrammar, agreementWithLabels } from "./steering/agreement.ts"
+export { type GradedPoint, type GradedText, gradedTexts, type GradeSummary, summariseGrades } from "./steering/grade-summary.ts"
+export {
+  type Answer,
+  conceptOf,
+  estimateGrading,
+  type Grade,
+  gradeQuestions,
+  type Grader,
+  type GradeStore,
+  type Grading,
+  type GradingEstimate,
+  gradingsIn,
+  type Question,
+  questionsOf,
+} from "./steering/grades.ts"
 export { Grammar, type JudgedSentence, type Judgement } from "./steering/grammar.ts"
 export {
   type LayerEffect,
@@ -76,6 +93,7 @@ export {
   RELATIVE_COEFFICIENTS,
 } from "./steering/layer-map.ts"
 export { type LensToken, type VectorTokens, vectorTokens } from "./steering/lens.ts"
+export { localGrader } from "./steering/local-grader.ts"
 export {
   type Located,
   type Method,
@@ -104,6 +122,7 @@ export {
   vectorQuality,
 } from "./steering/quality.ts"
 export type { Run, RunIdentity } from "./steering/record.ts"
+export { type Aspect, aspects, BEST_RATING, harmonicMean, parseRubric, type Rubric } from "./steering/rubric.ts"
 export { featureVector, type SaeTrainingOptions, type SaeTrainingProgress, trainSaeVector } from "./steering/sae-vector.ts"
 export { type Evaluate, type Evaluation, searchCoefficients, type SearchOptions, type SearchResult } from "./steering/search.ts"
 export {
@@ -158,6 +177,6 @@ export {
   type TrainingProgress,
   trainVector,
 } from "./steering/train.ts"
-export { grammarTruth, Labels, type Truth, type TruthPoint } from "./steering/truth.ts"
+export { grammarTruth, type Label, Labels, type Truth, type TruthPoint } from "./steering/truth.ts"
 export { encodeVector, readVector, type VectorFormat, vectorFormat } from "./steering/vector-file.ts"
 export { SteeringVector, type VectorMetadata } from "./steering/vector.ts"

@@ -11,8 +11,17 @@ export {
   openFolder,
   writeFileAtomic,
 } from "./node/files.ts"
+export {
+  endpointAddress,
+  type EndpointKind,
+  type EndpointOptions,
+  type EndpointWait,
+  KEY_VARIABLES,
+} from "./node/grader-endpoint.ts"
+export { gradesIn, type OpenGrades, openGrades } from "./node/grades-file.ts"
 export { type LayerMapFacts, writeLayerMap } from "./node/layer-map.ts"
 export { loadModel } from "./node/model.ts"
+export { remoteGrader, type RemoteGraderOptions } from "./node/remote-grader.ts"
 export { writeComparison, writeReport } from "./node/report.ts"
 export { type OpenStudy, openStudy, readStudy, topicFolder } from "./node/study-folder.ts"
 export { hashModel, openRun, type OpenRun, readRun, sha256 } from "./node/run-folder.ts"
@@ -25,3 +34,6 @@ export const embeddedInstructModel: string = fileURLToPath(new URL("../models/ti
 
 /** The folder of the demo's page, which the build writes: beside node.js in dist/. */
 export const builtPage: string = fileURLToPath(new URL("../dist/web", import.meta.url))
+
+/** The rubric that comes with this package: AxBench's three questions. */
+export const defaultRubric: string = fileURLToPath(new URL("../rubrics/axbench.md", import.meta.url))

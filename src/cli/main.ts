@@ -3,6 +3,7 @@ import { InputError, RedlineError, nearest } from "../index.ts"
 import { type Command, commonOptions } from "./command.ts"
 import { find } from "./find.ts"
 import { generate } from "./generate.ts"
+import { grade } from "./grade.ts"
 import { commandHelp, groupHelp, overallHelp } from "./help.ts"
 import { info } from "./info.ts"
 import { layers } from "./layer-map.ts"
@@ -35,6 +36,7 @@ const commands: readonly Command[] = [
   saeFeatures,
   layers,
   study,
+  grade,
   report,
   serve,
   info,

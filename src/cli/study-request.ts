@@ -132,7 +132,7 @@ export async function readTruth(options: Options, model: string, out: string | u
 }
 
 /** Whether a model of this name is one of those that come with the package. */
-function isEmbedded(model: string): boolean {
+export function isEmbedded(model: string): boolean {
   return [embeddedModel, embeddedInstructModel].some((folder) => basename(folder) === model)
 }
 

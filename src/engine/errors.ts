@@ -44,3 +44,8 @@ export class DeviceLostError extends RedlineError {
 export class NotFiniteError extends RedlineError {
   override name = "NotFiniteError"
 }
+
+/** A grader's endpoint cannot serve: not reached, busy for too long, or its answers are none. What was graded before stands. */
+export class GraderError extends RedlineError {
+  override name = "GraderError"
+}

@@ -98,6 +98,11 @@ export class Model implements Disposable {
     return ids
   }
 
+  /** Whether {@link encodeChat} has a template to write a conversation with. */
+  get hasChatTemplate(): boolean {
+    return this.#checkpoint.chat !== undefined
+  }
+
   /** The text of ids, special tokens left away; undefined without a tokenizer. */
   decode(ids: readonly number[]): string | undefined {
     return this.tokenizer?.decode(ids)

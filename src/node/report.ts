@@ -1,7 +1,12 @@
 import { join } from "node:path"
 import { InputError } from "../engine/errors.ts"
 import { makeFolder, writeFileAtomic } from "./files.ts"
+import { type Grade, gradingsIn } from "../steering/grades.ts"
+import { summariseGrades } from "../steering/grade-summary.ts"
+import type { Run } from "../steering/record.ts"
+import type { GradesDrawn } from "../steering/report/grade-html.ts"
 import type { Study } from "../steering/study-record.ts"
+import { gradesIn } from "./grades-file.ts"
 import { readRun } from "./run-folder.ts"
 import { readStudy } from "./study-folder.ts"
 
@@ -36,8 +41,24 @@ async function writeRunReport(folder: string): Promise<string[]> {
   const curve = figures.curveFigure(run, document)
   const all = figures.metricsFigure(run, document)
   const curveNarrow = figures.curveFigure(run, document, figures.NARROW)
-  const report = html.reportHtml(run, { curve, curveNarrow, metrics: figures.metricFigures(run, document) })
-  return await writeAll(folder, { "report.html": report, "curve.svg": curve, "metrics.svg": all })
+  const grades = await drawnGrades(folder, run, document)
+  const report = html.reportHtml(run, { curve, curveNarrow, metrics: figures.metricFigures(run, document), grades })
+  const last = grades.at(-1)
+  const graded = last && { "grades.svg": last.wide }
+  return await writeAll(folder, { "report.html": report, "curve.svg": curve, "metrics.svg": all, ...graded })
+}
+
+/** Every grading of the run that has a text with all ratings, the last one last. */
+async function drawnGrades(folder: string, run: Run, document: object): Promise<GradesDrawn[]> {
+  const gradings = gradingsIn(await gradesIn(folder))
+  if (gradings.length === 0) return []
+  const { gradesFigure } = await import("../steering/report/grade-figures.ts")
+  const { NARROW } = await import("../steering/report/figures.ts")
+  const summaries = gradings.map((grades) => summariseGrades(grades[0] as Grade, grades)).filter(({ best }) => best !== null)
+  return summaries.map((summary) => {
+    const [wide, narrow] = [gradesFigure(summary, run, document), gradesFigure(summary, run, document, NARROW)]
+    return { summary, wide, narrow }
+  })
 }
 
 /**

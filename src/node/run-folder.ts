@@ -1,8 +1,6 @@
 import { createHash } from "node:crypto"
-import { closeSync, ftruncateSync, openSync } from "node:fs"
-import { readdir, readFile, stat, truncate } from "node:fs/promises"
+import { readdir } from "node:fs/promises"
 import { basename, join, resolve } from "node:path"
-import { decodeText } from "../engine/bytes.ts"
 import { InputError } from "../engine/errors.ts"
 import type { CurvePoint, FoundRedline } from "../steering/find.ts"
 import {
@@ -18,7 +16,8 @@ import {
   writeRecord,
 } from "../steering/record.ts"
 import { isStudyRecord } from "../steering/study-record.ts"
-import { fileSource, makeFolder, openFolder, writeFileAtomic, writeWhole } from "./files.ts"
+import { openAppend, wholeLines } from "./append-file.ts"
+import { fileSource, makeFolder, openFolder, writeFileAtomic } from "./files.ts"
 
 /** The names of files in the folder of a run, and of a study. */
 export const RECORD = "run.json"
@@ -54,36 +53,23 @@ export async function openRun(folder: string, identity: RunIdentity, options: Op
   await makeFolder(folder)
   const before = await earlier(folder, identity)
   const curve = join(folder, CURVE)
-  if (before) await truncate(curve, before.bytes).catch(() => {}) // absent when nothing was appended
-  else await writeFileAtomic(curve, "")
-  if (!before) await writeFileAtomic(join(folder, RECORD), writeRecord({ ...identity, result: null }))
-  const known = before?.points ?? []
-  const file = openSync(curve, "a")
-  let length = before?.bytes ?? 0
-  let open = true
-  const close = (): void => {
-    if (open) closeSync(file)
-    open = false
+  if (!before) {
+    await writeFileAtomic(curve, "")
+    await writeFileAtomic(join(folder, RECORD), writeRecord({ ...identity, result: null }))
   }
+  const file = await openAppend(curve, before?.bytes ?? 0)
   return {
-    known,
+    known: before?.points ?? [],
     dropped: before?.dropped ?? 0,
     append(points) {
-      const bytes = Buffer.from(writePoints(points.map((point) => withPieces(point, options.decode))))
-      try {
-        writeWhole(file, bytes, curve)
-      } catch (error) {
-        cutBack(file, length)
-        throw error
-      }
-      length += bytes.length
+      file.append(writePoints(points.map((point) => withPieces(point, options.decode))))
     },
     async finish(found, seconds) {
       await writeFileAtomic(join(folder, RECORD), writeRecord({ ...identity, result: resultOf(found) }))
       if (seconds) await writeFileAtomic(join(folder, SECONDS), `${JSON.stringify(seconds, null, 2)}\n`)
     },
-    close,
-    [Symbol.dispose]: close,
+    close: file.close,
+    [Symbol.dispose]: file.close,
   }
 }
 
@@ -151,26 +137,16 @@ async function earlier(folder: string, identity: RunIdentity): Promise<Earlier |
   const where = join(folder, RECORD)
   checkSameRun(readRecord(record, where), identity, where)
   const path = join(folder, CURVE)
-  if (!(await stat(path).catch(() => undefined))) return { points: [], bytes: 0, dropped: 0 }
-  // A kill may leave half a character: cut at the last whole line first.
-  const bytes = await readFile(path)
-  const end = bytes.lastIndexOf(10) + 1
-  const lines = decodeText(bytes.subarray(0, end), path)
-  const { points, kept, dropped } = readPoints(lines, path)
-  return { points, bytes: Buffer.byteLength(lines.slice(0, kept)), dropped: dropped + (end < bytes.length ? 1 : 0) }
+  const found = await wholeLines(path)
+  if (!found) return { points: [], bytes: 0, dropped: 0 }
+  const { points, kept, dropped } = readPoints(found.lines, path)
+  return { points, bytes: Buffer.byteLength(found.lines.slice(0, kept)), dropped: dropped + (found.torn ? 1 : 0) }
 }
 
 /** A file's text; undefined where there is none. */
 export async function textIn(folder: string, file: string): Promise<string | undefined> {
   await using opened = await openFolder(folder)
   return await opened.readText(file)
-}
-
-/** Best effort: what is torn at the end is dropped when the run goes on. */
-function cutBack(file: number, length: number): void {
-  try {
-    ftruncateSync(file, length)
-  } catch {}
 }
 
 function withPieces(point: CurvePoint, decode: OpenRunOptions["decode"]): RecordedPoint {

@@ -37,8 +37,11 @@ export function grammarTruth(grammar: Grammar): Truth {
 
 const LABEL = "a share from 0 to 1, true, false, a list of them for the prompts, or null where there is none yet"
 const one = z.union([z.number().min(0, LABEL).max(1, LABEL), z.boolean().transform(Number)], LABEL)
-const label = z.union([one, z.array(one, LABEL).min(1, LABEL).transform(mean), z.null()], LABEL)
+const label = z.union([one, z.array(one, LABEL).min(1, LABEL), z.null()], LABEL)
 const labelsShape = z.record(z.string(), z.record(z.string(), label, "an object of labels by coefficient"), "an object by topic")
+
+/** What was said of a coefficient: a share, or one for each prompt's text; null where nothing was. */
+export type Label = number | readonly number[] | null
 
 /**
  * Labels by hand: a share for every coefficient of every topic. As JSON `{ "bridge": { "0": 1, "0.1": [1, 1, 0], "0.9": 0 } }`:
@@ -46,9 +49,9 @@ const labelsShape = z.record(z.string(), z.record(z.string(), label, "an object 
  */
 export class Labels {
   readonly #where: string
-  readonly #topics: ReadonlyMap<string, ReadonlyMap<number, number | null>>
+  readonly #topics: ReadonlyMap<string, ReadonlyMap<number, Label>>
 
-  private constructor(where: string, topics: ReadonlyMap<string, ReadonlyMap<number, number | null>>) {
+  private constructor(where: string, topics: ReadonlyMap<string, ReadonlyMap<number, Label>>) {
     this.#where = where
     this.#topics = topics
   }
@@ -95,14 +98,28 @@ export class Labels {
     for (const [topic, grid] of topics) this.#checkWhole(topic, grid)
   }
 
+  /** The topics that have labels, in the text's order. */
+  get topics(): readonly string[] {
+    return [...this.#topics.keys()]
+  }
+
+  label(topic: string, coefficient: number): Label {
+    return this.#topics.get(topic)?.get(coefficient) ?? null
+  }
+
   truth(): Truth {
-    return { coherence: (topic, { coefficient: value }) => this.#topics.get(topic)?.get(value) ?? null }
+    return { coherence: (topic, { coefficient }) => this.#share(topic, coefficient) }
+  }
+
+  #share(topic: string, coefficient: number): number | null {
+    const known = this.label(topic, coefficient)
+    return known === null || typeof known === "number" ? known : mean(known)
   }
 
   #checkWhole(topic: string, grid: readonly number[]): void {
     for (const value of grid) {
       if (value < 0) continue
-      const share = this.#topics.get(topic)?.get(value) ?? null
+      const share = this.#share(topic, value)
       if (share === null) throw this.#error(`"${topic}"`, `a label for ${value}`, "none", "read the texts there and give one")
       if (share < COHERENT_SHARE) return
     }

@@ -52,7 +52,7 @@ test("the package holds the bundles, the declarations, the embedded model and th
   const entries = readdirSync(installed, { recursive: true, withFileTypes: true })
   const files = entries.filter((entry) => entry.isFile()).map((entry) => relative(installed, join(entry.parentPath, entry.name)))
   const expected =
-    /^(dist\/(index|node|cli|chunk-\w+)\.js|dist\/web\/(index\.html|icon\.svg|page\.js|style\.css)|dist\/types\/.+\.d\.ts|models\/tiny-talk(-instruct|-sae)?\/.+|package\.json|[A-Z]+(\.md)?)$/
+    /^(dist\/(index|node|cli|chunk-\w+)\.js|dist\/web\/(index\.html|icon\.svg|page\.js|style\.css)|dist\/types\/.+\.d\.ts|models\/tiny-talk(-instruct|-sae)?\/.+|rubrics\/axbench\.md|package\.json|[A-Z]+(\.md)?)$/
   expect(files.filter((file) => !expected.test(file))).toEqual([])
   expect(files.filter((file) => !file.includes("/")).toSorted()).toEqual(["CHANGELOG.md", "LICENSE", "README.md", "package.json"])
   expect(files).toEqual(
@@ -62,6 +62,7 @@ test("the package holds the bundles, the declarations, the embedded model and th
       "dist/types/node.d.ts",
       "models/tiny-talk/model.safetensors",
       "models/tiny-talk-instruct/model.safetensors",
+      "rubrics/axbench.md",
     ]),
   )
 })

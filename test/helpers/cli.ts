@@ -37,6 +37,16 @@ export class CommandLine {
     return finish(this.start(...args))
   }
 
+  /** A run with more in its environment. */
+  runWith(env: Readonly<Record<string, string>>, ...args: string[]): Promise<Done> {
+    return finish(this.startWith(env, ...args))
+  }
+
+  startWith(env: Readonly<Record<string, string>>, ...args: string[]): ChildProcess {
+    const program = [join(CommandLine.root, "dist/cli.js"), ...args]
+    return spawn(process.execPath, program, { cwd: this.scratch, env: { ...process.env, ...env } })
+  }
+
   /** A run for which a folder is a disk of so many bytes. */
   runOnDisk(folder: string, bytes: number, ...args: string[]): Promise<Done> {
     const disk = pathToFileURL(join(CommandLine.root, "test/helpers/small-disk.mjs")).href

@@ -54,3 +54,13 @@ export function recordedRun(name = "bridge"): Run {
   const found = foundRun()
   return { ...identity, name, result: { ...resultOf(found), minimum: 0.5 }, curve: found.curve }
 }
+
+/** A run at the coefficients 0, 1, … with these texts, a prompt each; it is done, its redline 1. */
+export function gradableRun(texts: readonly (readonly (string | undefined)[])[], prompts?: readonly string[]): Run {
+  const run = recordedRun()
+  const curve = texts.map((row, coefficient) => {
+    const completions = row.map((text) => ({ ids: [5], logprobs: [-1], text }))
+    return { ...(run.curve[0] as RecordedPoint), coefficient, completions }
+  })
+  return { ...run, curve, ...(prompts && { prompts: prompts.map((text) => ({ text, ids: [1] })) }) }
+}

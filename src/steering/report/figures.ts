@@ -5,7 +5,7 @@ import type { RecordedPoint, Run } from "../record.ts"
 import { metricNames, metrics, type MetricName } from "../metrics.ts"
 
 const BLUE = "#1f5fbf"
-const RED = "#c62828"
+export const RED: string = "#c62828"
 const GREEN = "#15803d"
 const PALETTE = ["#1f77b4", "#d9730d", "#2e9f5b", "#c2498f", "#8a63d2", "#8c6d31", "#0f9bb3", "#888888"]
 
@@ -20,15 +20,15 @@ interface Sample {
 export const NARROW = 328
 
 /** Of a figure that fills the page's width. */
-const frame = (width: number): Plot.PlotOptions => ({
+export const frame = (width: number): Plot.PlotOptions => ({
   width,
   height: isNarrow(width) ? 300 : 360,
   marginLeft: isNarrow(width) ? 38 : 50,
   marginRight: isNarrow(width) ? 10 : 20,
   marginBottom: 42,
 })
-const isNarrow = (width: number): boolean => width < 500
-const ticksOf = (width: number): { ticks?: number } => (isNarrow(width) ? { ticks: 5 } : {})
+export const isNarrow = (width: number): boolean => width < 500
+export const ticksOf = (width: number): { ticks?: number } => (isNarrow(width) ? { ticks: 5 } : {})
 
 /** The watched metric against the coefficient, with baseline, threshold, crossing, maximum, minimum and the spread over prompts. */
 export function curveFigure(run: Run, document: FigureDocument, width = 720): string {
@@ -142,12 +142,12 @@ function curveMarks(samples: readonly Sample[], r = 3) {
   ]
 }
 
-function upright(value: number | null, color: string, className: string) {
+export function upright(value: number | null, color: string, className: string): Plot.Markish[] {
   return value === null ? [] : [Plot.ruleX([value], { stroke: color, strokeWidth: 2, className })]
 }
 
 /** Above the frame, where nothing is drawn. @param part How far from the left of the frame, from 0 to 1. */
-function uprightLabel(value: number, name: string, part: number, dy: number) {
+export function uprightLabel(value: number, name: string, part: number, dy: number): Plot.Markish {
   const textAnchor = part < 0.2 ? "start" : part > 0.8 ? "end" : "middle"
   const text = [`${name} ${short(value)}`]
   return Plot.text([value], {

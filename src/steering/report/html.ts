@@ -1,13 +1,16 @@
 import { metrics } from "../metrics.ts"
 import type { RecordedCompletion, RecordedPoint, Run } from "../record.ts"
 import { runColor } from "./figures.ts"
-import { definitions, escape, page, shown } from "./page.ts"
+import { type GradesDrawn, gradesHtml } from "./grade-html.ts"
+import { byWidth, definitions, escape, page, shown } from "./page.ts"
 
 export interface ReportFigures {
   readonly curve: string
   /** The same for a phone's width. */
   readonly curveNarrow: string
   readonly metrics: readonly { readonly name: keyof typeof metrics; readonly svg: string }[]
+  /** Of a run that was graded, each grading's. */
+  readonly grades?: readonly GradesDrawn[]
 }
 
 /** A run as one HTML file that needs nothing else. Figures are SVG, as the figures' functions give them. */
@@ -16,10 +19,12 @@ export function reportHtml(run: Run, figures: ReportFigures): string {
   const small = figures.metrics.map(
     ({ name, svg }) => `<figure>${svg}<figcaption><b>${name}</b> ${escape(metrics[name].describe)}</figcaption></figure>`,
   )
+  const { grades = [] } = figures
   const points = run.curve.map((point) => pointSection(point, run))
   const sections = [
     section("The curve", points.length > 0 && byWidth(figures.curve, figures.curveNarrow, curveCaption(run))),
     section("Every metric", small.length > 0 && `<div class="multiples">${small.join("\n")}</div>`),
+    section("Grades", grades.length > 0 && gradesHtml(run, grades)),
     section("Texts", points.length > 0 && `${SHADES}${points.join("\n")}`),
     section("Settings", definitions({ ...settings, prompts: prompts.map(nameOf).join(" · ") })),
     section(
@@ -41,10 +46,6 @@ const section = (heading: string, body: string | false): string =>
 const SHADES = `<p class="legend">The darker a token, the less the unsteered model expects it:
 ${[1, 3, 5, 7, 9].map((s) => `<i class="s${s}">−${s - 1}${s === 9 ? " or less" : ""}</i>`).join(" ")} nats</p>
 `
-
-/** A figure twice, of which the style sheet shows the one that fits the screen; on paper the wide one. */
-const byWidth = (wide: string, narrow: string, caption: string): string =>
-  `<figure><div class="on-wide">${wide}</div><div class="on-narrow">${narrow}</div><figcaption>${caption}</figcaption></figure>`
 
 /** Several runs side by side, their figure wide and for a phone's width. */
 export function comparisonHtml(runs: readonly Run[], figure: string, narrow: string): string {

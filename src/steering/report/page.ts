@@ -19,6 +19,10 @@ export function definitions(values: Readonly<Record<string, unknown>>): string {
   return `<dl>${items.join("")}</dl>`
 }
 
+/** A figure twice, of which the style sheet shows the one that fits the screen; on paper the wide one. */
+export const byWidth = (wide: string, narrow: string, caption: string): string =>
+  `<figure><div class="on-wide">${wide}</div><div class="on-narrow">${narrow}</div><figcaption>${caption}</figcaption></figure>`
+
 /** Four digits at most; «none» for what is not there. */
 export const shown = (value: number | null | undefined): string =>
   value === null || value === undefined ? "none" : `${Number(value.toPrecision(4))}`

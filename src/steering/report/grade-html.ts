@@ -1,0 +1,37 @@
+import type { GradedPoint, GradeSummary } from "../grade-summary.ts"
+import type { Run } from "../record.ts"
+import { aspects, BEST_RATING } from "../rubric.ts"
+import { byWidth, escape, shown, tableHtml } from "./page.ts"
+
+/** A grading and its figure, wide and for a phone's width. */
+export interface GradesDrawn {
+  readonly summary: GradeSummary
+  readonly wide: string
+  readonly narrow: string
+}
+
+const columns = [...aspects, "overall"] as const
+
+/** The grades by each grader as a figure and a table, with the watched metric beside them. */
+export const gradesHtml = (run: Run, gradings: readonly GradesDrawn[]): string =>
+  gradings.map(({ summary, wide, narrow }) => `${byWidth(wide, narrow, caption(summary))}${gradesTable(run, summary)}`).join("\n")
+
+function caption({ grader, model, concept, best }: GradeSummary): string {
+  const by = grader === "local" ? `${model}, a model on the same machine` : `${model} (${grader})`
+  const top = best ? ` Best overall: ${shown(best.overall)} at ${best.coefficient}.` : ""
+  return escape(
+    `Rated by ${by}, 0 to ${BEST_RATING}: is the concept «${concept}» there, the prompt served, the text fluent; overall is the mean of ` +
+      `each text's harmonic mean of the three.${top}`,
+  )
+}
+
+function gradesTable({ curve, settings, result }: Run, summary: GradeSummary): string {
+  const rows = summary.curve.map((point) => {
+    const metric = curve.find(({ coefficient }) => coefficient === point.coefficient)?.metric
+    const marks = [point.coefficient === summary.best?.coefficient && "best", point.coefficient === result?.max && "redline"]
+    return [`${point.coefficient}`, shown(metric), ...cells(point), `${point.texts}`, marks.filter(Boolean).join(", ")]
+  })
+  return tableHtml("the grades", ["coefficient", settings.metric, ...columns, "texts", ""], rows)
+}
+
+const cells = (point: GradedPoint): string[] => columns.map((name) => point[name].toFixed(2))
