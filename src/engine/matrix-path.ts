@@ -102,8 +102,8 @@ export class MatrixPath implements Disposable {
 
   /**
    * out [tokens, pad8(matrix.rows)] = the input [tokens, pad8(matrix.columns)] times the matrix, transposed; += with `adds`. The
-   * input may be computed from `out`. One dispatch converts the input; each of the matrix's chunks takes one more, or two where it
-   * is split.
+   * input may be computed from `out`. One dispatch converts it; each of the matrix's chunks takes another, or two where it is
+   * split.
    */
   multiply(
     recorder: Recorder,

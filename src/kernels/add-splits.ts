@@ -8,8 +8,8 @@ export interface AddSplitsOptions {
 }
 
 /**
- * Adds the splits of a matrix product in their order: the same bits each time; then, with `adds`, their sum to what stands in out.
- * Binds parts f32 [splits, tokens, rows] and out, as {@link MatmulParameters} lays it out.
+ * Adds the splits of a matrix product in their order: the same bits each time; with `adds`, their sum to what is in out. Binds
+ * parts f32 [splits, tokens, rows] and out, as {@link MatmulParameters} lays it out.
  */
 export function addSplits({ rows, splits }: AddSplitsOptions): Kernel<MatmulParameters> {
   return {

@@ -42,7 +42,8 @@ const SPLIT_UNIT = 64
 
 /**
  * out[(s * tokens + t) * outStride + outOffset + n] = sum over the columns of split s of x[t][k] * weights[n][k], for t < tokens
- * and n < rows; += with `adds`. Several splits go to a buffer of their own, with outStride = rows, and {@link addSplits} adds them.
+ * and n < rows; += with `adds`. Several splits go to a buffer of their own, with outStride = rows, and {@link addSplits} adds
+ * them up.
  *
  * Binds halves f16 [parts, tokens, pad8(columns)] and undo f32 [tokens] of {@link halfRows}, weights f16 [pad8(rows),
  * pad8(columns)] and out.
