@@ -12,7 +12,10 @@ const variants = [
   { variant: "flash", keysPerTile: 1 },
 ] as const
 
-const cases = headShapes.flatMap((shape) => variants.map((each) => ({ ...shape, ...each })))
+// Other shapes of flash, which takes a CPU driver seconds to compile, are in attention-flash.test.ts.
+const cases = headShapes
+  .flatMap((shape) => variants.map((each) => ({ ...shape, ...each })))
+  .filter(({ variant, headDim }) => variant !== "flash" || [18, 128].includes(headDim))
 
 test.each(cases)("$variant match float64: $heads heads on $kvHeads of $headDim", async ({ variant, keysPerTile, ...shape }) => {
   const p = problem(shape)
