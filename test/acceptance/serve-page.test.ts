@@ -11,7 +11,7 @@ import { launch, shoot, sides, visitDemo } from "../helpers/demo-page.ts"
 // The page with the engine behind redline serve, as a visitor with the link uses it.
 
 const root = join(import.meta.dirname, "../..")
-const closing: (() => Promise<unknown> | unknown)[] = []
+const closing: (() => void | PromiseLike<void>)[] = []
 let server: Server
 let browser: Browser
 
