@@ -5,9 +5,11 @@ import { pathToFileURL } from "node:url"
 import { type Browser, chromium, type Page } from "playwright-core"
 import { afterAll, beforeAll, expect, test } from "vitest"
 import { writeComparison, writeReport } from "../../src/node/report.ts"
+import { openGrades, type OpenGrades } from "../../src/node/grades-file.ts"
 import { openRun } from "../../src/node/run-folder.ts"
 import { openStudy } from "../../src/node/study-folder.ts"
 import { defaultCandidate } from "../../src/steering/study-run.ts"
+import { aspects } from "../../src/steering/rubric.ts"
 import { chromiumPath } from "../helpers/chromium.ts"
 import { foundRun, identity } from "../helpers/runs.ts"
 import { resultOfStudy, studiedTopic, studyIdentity } from "../helpers/studies.ts"
@@ -29,6 +31,7 @@ beforeAll(async () => {
     using run = await openRun(folder, identity)
     run.append(found.curve)
     await run.finish(found)
+    if (folder === folders[1]) gradeAll(await openGrades(folder))
     await writeReport(folder)
   }
   await writeComparison(folders, join(scratch, "both"))
@@ -45,6 +48,26 @@ afterAll(async () => {
   await browser?.close()
   rmSync(scratch, { recursive: true, force: true })
 })
+
+/** Grades every text of the run, better the less it is steered. */
+function gradeAll(store: OpenGrades): void {
+  const grading = { grader: "openai", model: "judge", source: "there", concept: "<b>bridge</b>", rubric: "00" }
+  const texts = found.curve.flatMap(({ coefficient, completions }) =>
+    [...completions.keys()].map((prompt) => ({ coefficient, prompt })),
+  )
+  store.append(
+    texts.flatMap((text) =>
+      aspects.map((aspect) => ({
+        ...grading,
+        ...text,
+        aspect,
+        rating: 2 - text.coefficient,
+        key: JSON.stringify([text, aspect]),
+      })),
+    ),
+  )
+  store[Symbol.dispose]()
+}
 
 /** A program for the browser, as text: the types of its document are not this project's. */
 const LOOK = `({
@@ -135,6 +158,24 @@ test.each([
   expect(texts.outside).toEqual([])
   // On paper the page is as wide as the paper, not as this window.
   if (media === "screen") expect(texts.size).toBeGreaterThanOrEqual(10)
+  await page.close()
+})
+
+test.each([
+  [1000, ".on-wide"],
+  [360, ".on-narrow"],
+] as const)("grades stand in a run's report, at %i px whole and legible", async (width, shown) => {
+  const { page } = await visit("two/report.html", width, "dark")
+  const section = page.locator("section", { has: page.locator("h2", { hasText: "Grades" }) })
+  const rows = await section.locator("tbody tr").allTextContents()
+  expect(rows).toHaveLength(found.curve.length)
+  expect(rows[0]).toMatch(/2\.002\.002\.002\.002best$/)
+  expect(await section.locator("figcaption").textContent()).toContain("is the concept «<b>bridge</b>» there")
+  expect(await section.locator(`${shown} svg`).isVisible()).toBe(true)
+  const figure = `document.querySelector('[aria-label="the grades against the coefficient"]').closest("figure").querySelector("${shown} svg")`
+  const texts = (await page.evaluate(`(${TEXTS})(${figure})`)) as { size: number; outside: string[] }
+  expect(texts.outside).toEqual([])
+  await page.screenshot({ path: join(shots, `grades-${width}.png`), fullPage: true })
   await page.close()
 })
 

@@ -3,6 +3,7 @@ import { expect, test } from "vitest"
 import type { Metrics } from "../../src/steering/metrics.ts"
 import type { RecordedPoint, Run, RunResult } from "../../src/steering/record.ts"
 import { comparisonFigure, curveFigure, metricFigures, NARROW } from "../../src/steering/report/figures.ts"
+import { gradesFigure } from "../../src/steering/report/grade-figures.ts"
 import { recordedRun } from "../helpers/runs.ts"
 
 const document = parseHTML("<html></html>").document as object
@@ -79,4 +80,31 @@ test("metrics that an older record lacks, and values that are no numbers, are le
   const { svg } = drawn[0] as { svg: string }
   expect(heights(svg)[0]).toHaveLength(3)
   expect(/<g [^>]*rl-curve[^>]*><path d="([^"]*)"/.exec(svg)?.[1]?.match(/M/g)).toHaveLength(1)
+})
+
+test("the figure of grades has a line for each rating at its height, and the redline where it is within", () => {
+  const grading = { grader: "openai", model: "judge", source: "there", concept: "bridge", rubric: "00" }
+  const at = (coefficient: number, by: number) => ({
+    coefficient,
+    concept: 0.5 * by,
+    prompt: by,
+    fluency: 1.5 * by,
+    overall: 2 * by,
+    texts: 1,
+  })
+  const summary = { ...grading, curve: [at(0, 0), at(2, 1)], best: at(2, 1) }
+  for (const width of [720, NARROW]) {
+    const svg = gradesFigure(summary, run, document, width)
+    const groups = [...svg.matchAll(/<g[^>]*aria-label="dot"[^>]*>([^]*?)<\/g>/g)].map(([, group]) => group as string)
+    const lines = groups.map((group) => [...group.matchAll(/cy="([\d.]+)"/g)].map(([, cy]) => -Number(cy)))
+    const [bottom, top] = [lines[0]?.[0] as number, lines[3]?.[1] as number]
+    expect(lines.map((line) => line.map((height) => Number(((2 * (height - bottom)) / (top - bottom)).toFixed(6))))).toEqual([
+      [0, 0.5],
+      [0, 1],
+      [0, 1.5],
+      [0, 2],
+    ])
+    expect(texts(svg)).toEqual(expect.arrayContaining(["● concept", "● prompt", "● fluency", "● overall", "redline 1"]))
+  }
+  expect(texts(gradesFigure({ ...summary, curve: [at(1.5, 0), at(2, 1)] }, run, document))).not.toContain("redline 1")
 })

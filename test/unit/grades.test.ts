@@ -224,8 +224,9 @@ const items = (...pairs: readonly (readonly [number, number])[]): Judged[] =>
 
 describe("agreement", () => {
   // 20 yes-yes, 5 yes-no, 10 no-yes, 15 no-no: Cohen's kappa 0.4.
-  const times = (count: number, cell: [number, number]): [number, number][] => Array.from({ length: count }, () => cell)
-  const cells = [...times(20, [2, 1]), ...times(5, [2, 0]), ...times(10, [0, 1]), ...times(15, [0, 0])]
+  const times = (count: number, rating: number, truth: number): (readonly [number, number])[] =>
+    Array.from({ length: count }, () => [rating, truth] as const)
+  const cells = [...times(20, 2, 1), ...times(5, 2, 0), ...times(10, 0, 1), ...times(15, 0, 0)]
 
   test.each<[string, Judged[], number, number | null]>([
     ["the textbook's case", items(...cells), 0.7, 0.4],

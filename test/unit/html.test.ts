@@ -1,4 +1,5 @@
 import { expect, test } from "vitest"
+import type { GradeSummary } from "../../src/steering/grade-summary.ts"
 import type { RecordedCompletion, RecordedPoint, Run, RunResult } from "../../src/steering/record.ts"
 import { comparisonHtml, headline, reportHtml } from "../../src/steering/report/html.ts"
 import { recordedRun } from "../helpers/runs.ts"
@@ -32,6 +33,45 @@ test.each<[string, Run]>([
   const html = reportHtml(hostile, figures)
   expect(html).toContain(ESCAPED)
   expect(html).not.toContain("<b a=")
+})
+
+const grading = { grader: "openai", model: "judge", source: "there", concept: "bridge", rubric: "00" }
+const point = (coefficient: number, overall: number) => ({
+  coefficient,
+  concept: 2,
+  prompt: 1.5,
+  fluency: 0.25,
+  overall,
+  texts: 6,
+})
+const summary = { ...grading, curve: [point(0, 0), point(1, 1.2), point(2, 1.3)], best: point(2, 1.3) }
+const graded = (...summaries: readonly GradeSummary[]): string =>
+  reportHtml(run, {
+    ...figures,
+    grades: summaries.map((one) => ({ summary: one, wide: "<svg>a</svg>", narrow: "<svg>b</svg>" })),
+  })
+
+test.each(["grader", "model", "concept"])("a grading's %s is text in a report, not HTML", (name) => {
+  const html = graded({ ...summary, [name]: HOSTILE })
+  expect(html).toContain(ESCAPED)
+  expect(html).not.toContain("<b a=")
+})
+
+test("every grading is a figure and a table, with the metric, the best coefficient and the redline", () => {
+  const html = graded({ ...summary, grader: "local", model: "own" }, summary)
+  const of = (pattern: RegExp): string[] => [...html.matchAll(pattern)].map(([, text]) => text as string)
+  expect(of(/<h3>(\w+ <small>\w+)<\/small><\/h3>/g)).toEqual(["own <small>local", "judge <small>openai"])
+  expect(of(/on-narrow">(<svg>b<\/svg>)/g)).toHaveLength(2)
+  expect(of(/(A small model is a poor judge)/g)).toHaveLength(1)
+  const rows = of(/<tr><th scope="row">(.*?)<\/tr>/g).map((row) =>
+    row
+      .replaceAll(/<\/?t[hd]>/g, " ")
+      .replaceAll(/ +/g, " ")
+      .trim(),
+  )
+  const own = ["0 1 2.00 1.50 0.25 0.00 6", "1 1.1 2.00 1.50 0.25 1.20 6 redline", "2 4 2.00 1.50 0.25 1.30 6 best"]
+  expect(rows).toEqual([...own, ...own])
+  expect(html).toContain("Best overall: 1.3 at 2.")
 })
 
 test.each<[string, Run]>([

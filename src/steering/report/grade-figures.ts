@@ -18,7 +18,7 @@ export function gradesFigure({ curve }: GradeSummary, run: Run, document: Figure
   const max = run.result?.max ?? null
   const [first, last] = [curve[0]?.coefficient ?? 0, curve.at(-1)?.coefficient ?? 0]
   const inside = max !== null && max >= first && max <= last
-  const step = isNarrow(width) ? 68 : 90
+  const step = isNarrow(width) ? 74 : 90
   return draw(document, "the grades against the coefficient", {
     ...frame(width),
     marginTop: 52,

@@ -14,15 +14,18 @@ const columns = [...aspects, "overall"] as const
 
 /** The grades by each grader as a figure and a table, with the watched metric beside them. */
 export const gradesHtml = (run: Run, gradings: readonly GradesDrawn[]): string =>
-  gradings.map(({ summary, wide, narrow }) => `${byWidth(wide, narrow, caption(summary))}${gradesTable(run, summary)}`).join("\n")
+  gradings
+    .map(({ summary, wide, narrow }) => {
+      const heading = `<h3>${escape(summary.model)} <small>${escape(summary.grader)}</small></h3>`
+      return `${heading}${byWidth(wide, narrow, escape(caption(summary)))}${gradesTable(run, summary)}`
+    })
+    .join("\n")
 
-function caption({ grader, model, concept, best }: GradeSummary): string {
-  const by = grader === "local" ? `${model}, a model on the same machine` : `${model} (${grader})`
+function caption({ grader, concept, best }: GradeSummary): string {
+  const asked = `Rated 0 to ${BEST_RATING}: is the concept «${concept}» there, the prompt served, the text fluent; overall is the mean of each text's harmonic mean.`
   const top = best ? ` Best overall: ${shown(best.overall)} at ${best.coefficient}.` : ""
-  return escape(
-    `Rated by ${by}, 0 to ${BEST_RATING}: is the concept «${concept}» there, the prompt served, the text fluent; overall is the mean of ` +
-      `each text's harmonic mean of the three.${top}`,
-  )
+  const doubt = grader === "local" ? " A small model is a poor judge: redline grade says how far it agrees with a truth." : ""
+  return asked + top + doubt
 }
 
 function gradesTable({ curve, settings, result }: Run, summary: GradeSummary): string {
