@@ -2,13 +2,13 @@ import { join } from "node:path"
 import { InputError } from "../engine/errors.ts"
 import { makeFolder, writeFileAtomic } from "./files.ts"
 import { type Grade, gradingsIn } from "../steering/grades.ts"
-import { summariseGrades } from "../steering/grade-summary.ts"
+import { type GradeSummary, summariseGrades } from "../steering/grade-summary.ts"
 import type { Run } from "../steering/record.ts"
-import type { GradesDrawn } from "../steering/report/grade-html.ts"
+import type { GradedTopic, GradesDrawn } from "../steering/report/grade-html.ts"
 import type { Study } from "../steering/study-record.ts"
 import { gradesIn } from "./grades-file.ts"
 import { readRun } from "./run-folder.ts"
-import { readStudy } from "./study-folder.ts"
+import { readStudy, topicFolder } from "./study-folder.ts"
 
 /**
  * Draws the folder of a run or a study into it: report.html, and the figures as SVG and PNG.
@@ -30,7 +30,8 @@ async function writeStudyReport(folder: string, kept: Study): Promise<string[]> 
   const methods = study.result ? figures.methodsFigure(study.result, document) : ""
   const truth = figures.truthFigure(study, document)
   const truthNarrow = figures.truthFigure(study, document, 360)
-  const html = studyHtml(study, { methods, truth, truthNarrow, topics: figures.topicFigures(study, document) })
+  const topics = figures.topicFigures(study, document)
+  const html = studyHtml(study, { methods, truth, truthNarrow, topics, grades: await gradedTopics(folder, study) })
   const drawn = study.result ? { "methods.svg": methods, "truth.svg": truth } : {}
   return writeAll(folder, { "report.html": html, ...drawn })
 }
@@ -48,17 +49,34 @@ async function writeRunReport(folder: string): Promise<string[]> {
   return await writeAll(folder, { "report.html": report, "curve.svg": curve, "metrics.svg": all, ...graded })
 }
 
-/** Every grading of the run that has a text with all ratings, the last one last. */
+/** The study's topics that were graded, by their last grading. */
+async function gradedTopics(folder: string, { topics }: Study): Promise<GradedTopic[]> {
+  const each = await Promise.all(
+    Object.keys(topics).map(async (name) => {
+      const own = topicFolder(folder, name)
+      const summary = (await gradeSummaries(own)).at(-1)
+      return summary ? [{ name, summary, max: (await readRun(own)).result?.max ?? null }] : []
+    }),
+  )
+  return each.flat()
+}
+
+/** Every grading of the run, the last one last. */
 async function drawnGrades(folder: string, run: Run, document: object): Promise<GradesDrawn[]> {
-  const gradings = gradingsIn(await gradesIn(folder))
-  if (gradings.length === 0) return []
+  const summaries = await gradeSummaries(folder)
+  if (summaries.length === 0) return []
   const { gradesFigure } = await import("../steering/report/grade-figures.ts")
   const { NARROW } = await import("../steering/report/figures.ts")
-  const summaries = gradings.map((grades) => summariseGrades(grades[0] as Grade, grades)).filter(({ best }) => best !== null)
   return summaries.map((summary) => {
     const [wide, narrow] = [gradesFigure(summary, run, document), gradesFigure(summary, run, document, NARROW)]
     return { summary, wide, narrow }
   })
+}
+
+/** Those of the gradings in a run's folder that have a text with all ratings. */
+async function gradeSummaries(folder: string): Promise<GradeSummary[]> {
+  const gradings = gradingsIn(await gradesIn(folder))
+  return gradings.map((grades) => summariseGrades(grades[0] as Grade, grades)).filter(({ best }) => best !== null)
 }
 
 /**

@@ -151,6 +151,13 @@ describe.each<[EndpointKind, string]>([
     expect(warned.filter(({ name }) => name === "MaxListenersExceededWarning")).toEqual([])
   })
 
+  test("no more are begun in a minute than told", async () => {
+    const stop = new AbortController()
+    setTimeout(() => stop.abort(new Error("enough")), 400)
+    const { asked, answers } = await ask(kind, 5, () => rated(1), { perMinute: 2, signal: stop.signal })
+    expect([asked.length, answers.size]).toEqual([2, 2])
+  })
+
   test("stopped, it asks no more, and throws the reason at once", async () => {
     const stop = new AbortController()
     const reason = new Error("enough")

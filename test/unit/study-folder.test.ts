@@ -2,10 +2,13 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "n
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterEach, beforeEach, expect, test } from "vitest"
+import { openGrades } from "../../src/node/grades-file.ts"
 import { openRun, readRun } from "../../src/node/run-folder.ts"
-import { openStudy, readStudy } from "../../src/node/study-folder.ts"
+import { writeReport } from "../../src/node/report.ts"
+import { openStudy, readStudy, topicFolder } from "../../src/node/study-folder.ts"
+import { aspects } from "../../src/steering/rubric.ts"
 import { checkTopicNames, readStudyRecord } from "../../src/steering/study-record.ts"
-import { identity } from "../helpers/runs.ts"
+import { foundRun, identity } from "../helpers/runs.ts"
 import { resultOfStudy, studiedTopic, studyIdentity } from "../helpers/studies.ts"
 
 let folder: string
@@ -102,4 +105,35 @@ test("a record of another format is refused", () => {
 test("topics of the same name would share a folder", () => {
   expect(() => checkTopicNames(["bridge", "pirate", "bridge"])).toThrow(/^topic bridge: expected every topic once/)
   expect(() => checkTopicNames(["bridge", "pirate"])).not.toThrow()
+})
+
+test("topics that were graded stand in the study's report, by their last grading", async () => {
+  const study = await openStudy(folder, studyIdentity, { ...about, topics: { bridge: {}, pirate: {} } })
+  await study.add(bridge)
+  const own = topicFolder(folder, "bridge")
+  {
+    using run = await openRun(own, identity)
+    run.append(foundRun().curve)
+    await run.finish(foundRun())
+    using store = await openGrades(own)
+    const rate = (model: string, coefficient: number, rating: number): void =>
+      store.append(
+        aspects.map((aspect) => {
+          const grading = { grader: "openai", model, source: "there", concept: "bridge", rubric: "00" }
+          return { ...grading, coefficient, prompt: 0, aspect, rating, key: `${model} ${coefficient} ${aspect}` }
+        }),
+      )
+    rate("early", 0, 2)
+    for (const [coefficient, rating] of [
+      [0.5, 2],
+      [1, 1],
+    ] as const)
+      rate("<late>", coefficient, rating)
+  }
+  await writeReport(folder)
+  const html = readFileSync(join(folder, "report.html"), "utf8")
+  const cells = ["&lt;late&gt;", "1", "1", "0.5", "2"].map((cell) => `<td>${cell}</td>`).join("")
+  expect(html).toContain(`<h2>Grades</h2>`)
+  expect(html).toContain(`<tr><th scope="row">bridge</th>${cells}</tr>`)
+  expect(html).not.toContain(`<th scope="row">pirate</th>`)
 })

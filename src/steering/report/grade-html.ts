@@ -10,6 +10,22 @@ export interface GradesDrawn {
   readonly narrow: string
 }
 
+/** A topic of a study that was graded: its last grading, and its redline. */
+export interface GradedTopic {
+  readonly name: string
+  readonly summary: GradeSummary
+  readonly max: number | null
+}
+
+/** The topics' grades as a table: what they are at the redline, and the best. */
+export function gradedTopicsHtml(topics: readonly GradedTopic[]): string {
+  const rows = topics.map(({ name, summary: { model, curve, best }, max }) => {
+    const at = curve.find(({ coefficient }) => coefficient === max)
+    return [name, model, shown(max), shown(at?.overall), shown(best?.coefficient), shown(best?.overall)]
+  })
+  return tableHtml("the topics' grades", ["topic", "rated by", "redline", "overall there", "best at", "overall there"], rows)
+}
+
 const columns = [...aspects, "overall"] as const
 
 /** The grades by each grader as a figure and a table, with the watched metric beside them. */

@@ -2,6 +2,7 @@ import { type Sensitivity, telling } from "../sensitivity.ts"
 import type { Estimate, MethodScore } from "../study.ts"
 import type { Study, StudyResult } from "../study-record.ts"
 import { defaultCandidate } from "../study-run.ts"
+import { type GradedTopic, gradedTopicsHtml } from "./grade-html.ts"
 import { definitions, escape, page, shown, tableHtml } from "./page.ts"
 
 /** SVG, as the figures' functions give them. */
@@ -11,6 +12,8 @@ export interface StudyFigures {
   /** The same for a phone's width. */
   readonly truthNarrow: string
   readonly topics: readonly { readonly name: string; readonly svg: string }[]
+  /** The topics that were graded. */
+  readonly grades?: readonly GradedTopic[]
 }
 
 /** A study as one HTML file that needs nothing else. */
@@ -20,6 +23,8 @@ export function studyHtml(study: Study, figures: StudyFigures): string {
   const body = result
     ? resultSections(result, figures)
     : ["<p>Run it again with the same settings: it goes on where it stopped.</p>"]
+  const { grades = [] } = figures
+  if (grades.length > 0) body.push(`<section><h2>Grades</h2>${gradedTopicsHtml(grades)}</section>`)
   return page(
     `${name}: a study by redline`,
     `<header><p class="over">${escape(model.name)}, ${Object.keys(topics).length} topics</p><h1>${escape(headline(result))}</h1></header>
