@@ -32,8 +32,16 @@ export function parseCounts(text: string, where: string): number[] {
   throw new InputError({ where, expected: "whole numbers of at least 1, such as 1,8,64", found: `«${text}»` })
 }
 
-/** Runs a script: what it throws on purpose becomes one line and exit code 2 (bad input) or 1. */
+/**
+ * Runs a script: what it throws on purpose becomes one line and exit code 2 (bad input) or 1. So does an end of the process while
+ * it still waits, which Node.js may call a success.
+ */
 export async function runScript(name: string, main: () => Promise<void>): Promise<void> {
+  const unfinished = (): void => {
+    process.stderr.write(`${name}: expected an end, found that it waits for what never comes\n`)
+    process.exitCode = 1
+  }
+  process.once("exit", unfinished)
   try {
     await main()
   } catch (error) {
@@ -41,6 +49,8 @@ export async function runScript(name: string, main: () => Promise<void>): Promis
     const line = error.message.replace(/\s*\n\s*/g, " ")
     process.stderr.write(line.startsWith(name) ? `${line}\n` : `${name}: ${line}\n`)
     process.exitCode = error instanceof InputError ? 2 : 1
+  } finally {
+    process.off("exit", unfinished)
   }
 }
 

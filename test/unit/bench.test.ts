@@ -1,3 +1,7 @@
+import { spawnSync } from "node:child_process"
+import { mkdtemp, rm, writeFile } from "node:fs/promises"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
 import { create } from "webgpu"
 import { describe, expect, test } from "vitest"
 import { compareMade } from "../../scripts/bench/agreement.ts"
@@ -175,6 +179,20 @@ test("numbers are short", () => {
       ["bcd", "1"],
     ]),
   ).toEqual(["  a    10", "  bcd   1"])
+})
+
+test("a script that ends while it waits has failed", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "redline-script-"))
+  const [program, run] = ["program.ts", "run.mjs"].map((name) => join(import.meta.dirname, "../../scripts", name))
+  const script = join(folder, "waits.ts")
+  await writeFile(
+    script,
+    `import { runScript } from ${JSON.stringify(program)}\nawait runScript("waits", () => new Promise(() => {}))\n`,
+  )
+  const { status, stderr } = spawnSync(process.execPath, [run as string, script], { encoding: "utf8" })
+  await rm(folder, { recursive: true })
+  expect(stderr).toContain("waits: expected an end, found that it waits for what never comes\n")
+  expect(status).toBe(1)
 })
 
 test("scripts say what they expect", () => {
