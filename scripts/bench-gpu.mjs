@@ -1,6 +1,6 @@
 // Measures everything on a GPU host, in runs of under 10 minutes each, in the project's root:
 //   node scripts/bench-gpu.mjs build          here: bundles what the host runs, where it has no esbuild (into .cache/)
-//   node scripts/bench-gpu.mjs run1           the card, checkpoints of 1B and 8B, load, decode, prefill, search
+//   node scripts/bench-gpu.mjs run1           the card, the embedded model beside float64, checkpoints of 1B and 8B, load, decode, prefill, search
 //   node scripts/bench-gpu.mjs run2           Hugging Face on the same checkpoints, the search beside it, both engines' logits
 //   node scripts/bench-gpu.mjs run3           llama.cpp beside Redline, where there is an installation of node-llama-cpp
 // «build --node-llama-cpp DIR» packs what its Vulkan binary needs into .cache/, of DIR, where «npm install node-llama-cpp» ran. Its
@@ -80,6 +80,8 @@ function parse() {
 
 function run1() {
   bench("card", ["--out", file("card")], 120)
+  // No time is worth telling of what computes wrong: the embedded model beside float64, by every path.
+  for (const matmul of ["f32", ...MATRIX]) bench("accuracy", ["--matmul", matmul, "--out", file(`accuracy-${matmul}`)], 60)
   for (const shape of shapes) if (!made(shape)) make(shape)
   for (const shape of shapes.filter(hasModel)) {
     measure("load", shape, ["--repeats", "2"])
