@@ -16,6 +16,9 @@ const TABLES = {
 }
 const nameOf = (variant: MatmulVariant): string => Object.values(variant).join(" ")
 const ALL = new Map(Object.values(TABLES).flatMap((table) => table.matmul.map(({ variant }) => [nameOf(variant), variant])))
+// One of each kind.
+const KINDS = [...new Map([...ALL].map(([name, variant]) => [variant.kind, [name, variant] as const])).values()]
+
 // Variants that add a token's products in the same order.
 const order = (variant: MatmulVariant): string => {
   if (variant.kind !== "reduce") return "one column after the other"
@@ -88,7 +91,8 @@ async function run(p: Problem, variant: MatmulVariant, tokens: number, x: GpuBuf
 describe.each(TYPES)("%s", (type) => {
   const problems = SIZES.map(([rows, columns]) => problem(rows, columns, type))
 
-  test.each([...ALL])("%s agrees with float64", async (_, variant) => {
+  // The types differ in how weights are unpacked: one variant of a kind shows it, and a GPU's take a CPU driver long to compile.
+  test.each(type === "bf16" ? [...ALL] : KINDS)("%s agrees with float64", async (_, variant) => {
     for (const p of problems) {
       using x = device.upload("x", p.x)
       using weights = device.upload("weights", p.packed)
