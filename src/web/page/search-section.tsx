@@ -1,6 +1,7 @@
 import type { JSX } from "preact"
 import type { Found } from "../protocol.ts"
 import { Curve } from "./curve.tsx"
+import { Field, Lines } from "./field.tsx"
 import { shown } from "./scale.ts"
 import type { Search } from "./search.ts"
 import { Status } from "./status.tsx"
@@ -82,22 +83,22 @@ function SearchSettings({ choices, catalogue, onChange }: FormProps): JSX.Elemen
       <div class="fields">
         <label class="wide">
           {choices.chat ? "Messages to answer" : "Texts to continue"}, one a line
-          <textarea
+          <Lines
             name="prompts"
             rows={3}
             value={choices.prompts.join("\n")}
             maxLength={limits.characters}
-            onChange={(event) => onChange({ prompts: lines(event.currentTarget.value).slice(0, limits.prompts) })}
+            onWritten={(text) => onChange({ prompts: lines(text).slice(0, limits.prompts) })}
           />
         </label>
         <label>
           Coefficients
-          <input
+          <Field
             type="text"
             name="coefficients"
             value={choices.coefficients}
             aria-describedby="coefficients-form"
-            onChange={(event) => onChange({ coefficients: event.currentTarget.value.trim() || "auto" })}
+            onWritten={(text) => onChange({ coefficients: text.trim() || "auto" })}
           />
           <small id="coefficients-form">auto, or 0:2:0.1, or 0,0.5,1</small>
         </label>
@@ -125,18 +126,16 @@ export interface CountProps {
 /** A whole number from 1 to `max`. */
 export function Count({ name, value, max, onChange }: CountProps): JSX.Element {
   return (
-    <input
+    <Field
       type="number"
       name={name}
       min={1}
       max={max}
       step={1}
       value={value}
-      onChange={(event) => {
-        const typed = Math.round(event.currentTarget.valueAsNumber)
-        const fits = Number.isFinite(typed) ? Math.min(max, Math.max(1, typed)) : value
-        event.currentTarget.value = `${fits}`
-        onChange(fits)
+      onWritten={(text) => {
+        const typed = Math.round(Number(text))
+        onChange(text !== "" && Number.isFinite(typed) ? Math.min(max, Math.max(1, typed)) : value)
       }}
     />
   )

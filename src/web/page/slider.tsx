@@ -1,5 +1,6 @@
 import type { JSX } from "preact"
 import type { Found } from "../protocol.ts"
+import { Field } from "./field.tsx"
 import { round, roundStep, shown } from "./scale.ts"
 
 export interface SliderProps {
@@ -72,12 +73,12 @@ export function Slider(props: SliderProps): JSX.Element {
           <span>{shown(high)}</span>
         </div>
       </div>
-      <input
+      <Field
         type="number"
         aria-label="Coefficient, as a number"
         step={step}
         value={shown(coefficient)}
-        onChange={(event) => Number.isFinite(event.currentTarget.valueAsNumber) && onMove(event.currentTarget.valueAsNumber)}
+        onWritten={(text) => text !== "" && Number.isFinite(Number(text)) && onMove(Number(text))}
       />
     </div>
   )

@@ -1,6 +1,7 @@
 import type { JSX } from "preact"
 import type { Catalogue, ModelChoice } from "../protocol.ts"
 import { type Choices, firstChoices, modelOf, vectorOf } from "./choices.ts"
+import { Field } from "./field.tsx"
 
 export interface FormProps {
   readonly catalogue: Catalogue
@@ -53,13 +54,13 @@ function Prompts({ catalogue, choices, onChange }: FormProps): JSX.Element {
       {(["positive", "negative"] as const).map((side) => (
         <label key={side} class="wide">
           {side === "positive" ? "More like this" : "Less like this"}
-          <input
+          <Field
             type="text"
             name={side}
             value={choices[side]}
             maxLength={catalogue.limits.characters}
             placeholder={side === "positive" ? "I am talking about a bridge" : "I am talking about the weather"}
-            onChange={(event) => onChange({ [side]: event.currentTarget.value })}
+            onWritten={(text) => onChange({ [side]: text })}
           />
         </label>
       ))}

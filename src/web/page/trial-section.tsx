@@ -1,6 +1,7 @@
 import type { JSX } from "preact"
 import type { Found, SteeredPart } from "../protocol.ts"
 import { modelOf, STEERED_PARTS } from "./choices.ts"
+import { Field, Lines } from "./field.tsx"
 import { shown } from "./scale.ts"
 import { Count } from "./search-section.tsx"
 import { Slider } from "./slider.tsx"
@@ -61,13 +62,13 @@ function PromptForm({ choices, catalogue, onChange, trial, onStart }: FormProps 
     >
       <label class="wide">
         {chat ? (asked === 0 ? "Message to both" : "Next message to both") : "Text to continue"}
-        <textarea
+        <Lines
           name="prompt"
           rows={2}
           value={choices.prompt}
           required
           maxLength={limits.characters}
-          onChange={(event) => onChange({ prompt: event.currentTarget.value })}
+          onWritten={(prompt) => onChange({ prompt })}
           onKeyDown={(event) => {
             if (!chat || event.key !== "Enter" || event.shiftKey || event.isComposing) return
             event.preventDefault()
@@ -157,16 +158,15 @@ function TrialSettings({ choices, catalogue, onChange }: FormProps): JSX.Element
       </label>
       <label>
         Temperature
-        <input
+        <Field
           type="number"
           name="temperature"
           min={0}
           max={10}
           step={0.1}
           value={choices.temperature}
-          onChange={(event) => {
-            const typed = event.currentTarget.valueAsNumber
-            if (typed >= 0 && typed <= 10) onChange({ temperature: typed })
+          onWritten={(text) => {
+            if (text !== "" && Number(text) >= 0 && Number(text) <= 10) onChange({ temperature: Number(text) })
           }}
         />
       </label>
