@@ -109,15 +109,15 @@ test("a search is visible from the queue to the redline, the slider then stands 
     expect(await page.getByText(detail).isVisible()).toBe(true)
   }
   await expect.poll(() => page.locator(".curve circle").count()).toBe(4)
-  expect(await page.locator(".texts h3 button").allTextContents()).toEqual(["0", "0.4", "0.8", "1.2"])
-  expect(await page.locator(".texts article").first().locator("> p").textContent()).toContain("bridge is <b>old</b>.")
+  await expect.poll(() => page.locator(".texts h3 button").allTextContents()).toEqual(["0", "0.4", "0.8", "1.2"])
+  await expect.poll(() => page.locator(".texts article").first().locator("> p").textContent()).toContain("bridge is <b>old</b>.")
   await shoot(page, "searching")
   go()
   await page.getByText("The redline is 0.8.").waitFor()
   const slider = page.getByRole("slider")
-  expect(await slider.getAttribute("aria-valuetext")).toBe("0.8, up to the redline")
+  await expect.poll(() => slider.getAttribute("aria-valuetext")).toBe("0.8, up to the redline")
   const TRACK = `getComputedStyle(document.querySelector(".track")).getPropertyValue("--track")`
-  expect(await page.evaluate(TRACK)).toContain("gradient")
+  await expect.poll(() => page.evaluate(TRACK)).toContain("gradient")
   // The texts at the redline are made without being asked for.
   await expect.poll(() => sides(page)).toEqual({ unsteered: pieces.join(""), steered: pieces.join("") })
   expect(engine.asked.at(-1)).toMatchObject({ kind: "generate", request: { coefficient: 0.8, vector: { name: "bridge" } } })
