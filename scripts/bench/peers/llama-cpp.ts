@@ -31,7 +31,7 @@ interface Sequence {
 }
 
 const GPUS = ["false", "vulkan", "cuda"] as const
-const TODO = "run «npm install node-llama-cpp» in a folder of its own and name that folder"
+const INSTALL_IT = "run «npm install node-llama-cpp» in a folder of its own and name that folder"
 
 /** llama.cpp by the prebuilt binaries of node-llama-cpp. */
 export class LlamaCpp implements AsyncDisposable {
@@ -51,13 +51,13 @@ export class LlamaCpp implements AsyncDisposable {
    */
   static async open(folder: string | undefined, gpu: string): Promise<LlamaCpp> {
     const where = "--node-llama-cpp"
-    if (folder === undefined) throw new InputError({ where, expected: "a folder", found: "nothing", todo: TODO })
+    if (folder === undefined) throw new InputError({ where, expected: "a folder", found: "nothing", todo: INSTALL_IT })
     if (!(GPUS as readonly string[]).includes(gpu)) {
       throw new InputError({ where: "--gpu", expected: GPUS.join(", "), found: `«${gpu}»` })
     }
     const home = join(folder, "node_modules", "node-llama-cpp")
     const manifest = await readFile(join(home, "package.json"), "utf8").catch((error: unknown) => {
-      throw new InputError({ where, expected: home, found: "no such package", todo: TODO }, { cause: error })
+      throw new InputError({ where, expected: home, found: "no such package", todo: INSTALL_IT }, { cause: error })
     })
     const library = (await import(pathToFileURL(join(home, "dist", "index.js")).href)) as Library
     const options = { gpu: gpu === "false" ? false : gpu, build: "never", skipDownload: true, maxThreads: 0, logLevel: "error" }
