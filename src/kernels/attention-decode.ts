@@ -1,6 +1,6 @@
 import decodeCode from "./attention-decode.wgsl"
-import type { AttentionOptions, AttentionParameters } from "./attention.ts"
-import { type Kernel, pad8, sizes } from "./kernel.ts"
+import { type AttentionOptions, type AttentionParameters, headConstants } from "./attention.ts"
+import { type Kernel, sizes } from "./kernel.ts"
 import { partOf } from "./parts.ts"
 
 /**
@@ -25,12 +25,7 @@ export function attentionDecode({ heads, kvHeads, headDim }: Omit<AttentionOptio
   return {
     label: `attention decode [${heads}/${kvHeads}, ${headDim}]`,
     code: part.code + header + turnedPart + decodeCode,
-    constants: {
-      KV_HEADS: kvHeads,
-      STRIDE_IN: pad8((heads + 2 * kvHeads) * headDim),
-      STRIDE_OUT: pad8(heads * headDim),
-      SCALE: 1 / Math.sqrt(headDim),
-    },
+    constants: headConstants({ heads, kvHeads, headDim }),
     bindings: ["read", "write", "write", "read", "read", "read", "read", "write"],
     parameters: ({ capacity }) => [capacity, headDim / part.size],
     grid: ({ tokens }) => [kvHeads, tokens, 1],

@@ -41,6 +41,18 @@ export function attention(options: AttentionOptions): Kernel<AttentionParameters
   return variant === "flash" && headDim <= FLASH_MAX_HEAD ? flash(options) : tiles(options)
 }
 
+/** What the kernels of attention are compiled for. */
+export const headConstants = ({
+  heads,
+  kvHeads,
+  headDim,
+}: Pick<AttentionOptions, "heads" | "kvHeads" | "headDim">): Kernel["constants"] => ({
+  KV_HEADS: kvHeads,
+  STRIDE_IN: pad8((heads + 2 * kvHeads) * headDim),
+  STRIDE_OUT: pad8(heads * headDim),
+  SCALE: 1 / Math.sqrt(headDim),
+})
+
 const BINDINGS = ["read", "read", "read", "read", "read", "read", "write"] as const
 
 function tiles({ heads, kvHeads, headDim, keysPerTile }: AttentionOptions): Kernel<AttentionParameters> {
@@ -71,12 +83,7 @@ function lanes({ heads, kvHeads, headDim }: AttentionOptions): Kernel<AttentionP
     label: `attention lanes [${heads}/${kvHeads}, ${headDim}]`,
     // The arrays of a lane take their length from `const`, not from `override`.
     code: `${part.code}const GROUP = ${heads / kvHeads}u;\n${lanesCode}`,
-    constants: {
-      KV_HEADS: kvHeads,
-      STRIDE_IN: pad8((heads + 2 * kvHeads) * headDim),
-      STRIDE_OUT: pad8(heads * headDim),
-      SCALE: 1 / Math.sqrt(headDim),
-    },
+    constants: headConstants({ heads, kvHeads, headDim }),
     bindings: BINDINGS,
     parameters: ({ capacity, tokens }) => [capacity, tokens, headDim / part.size],
     grid: ({ tokens }) => spread(ceilDiv(tokens * kvHeads, LANES)),
@@ -110,12 +117,7 @@ function flash({ heads, kvHeads, headDim }: AttentionOptions): Kernel<AttentionP
   return {
     label: `attention flash [${heads}/${kvHeads}, ${headDim}]`,
     code: part.code + constants + flashCode,
-    constants: {
-      KV_HEADS: kvHeads,
-      STRIDE_IN: pad8((heads + 2 * kvHeads) * headDim),
-      STRIDE_OUT: pad8(heads * headDim),
-      SCALE: 1 / Math.sqrt(headDim),
-    },
+    constants: headConstants({ heads, kvHeads, headDim }),
     bindings: BINDINGS,
     parameters: ({ capacity, tokens }) => [capacity, tokens, headDim / part.size, quadLanes],
     grid: ({ tokens }) => [ceilDiv(tokens * group, quads * 4), kvHeads, 1],
