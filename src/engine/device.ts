@@ -20,6 +20,8 @@ export interface DeviceOptions {
   readonly kernels?: "gpu" | "software"
   /** Stands in for what the adapter offers: tests emulate matrix units so. */
   readonly matrix?: MatrixSupport
+  /** Told of every result that is read back, so that a host which asks the GPU again and again can rest meanwhile. */
+  readonly onWait?: (result: Promise<unknown>) => void
 }
 
 /** A storage buffer with its one owner. */
@@ -86,6 +88,7 @@ export class Device implements Disposable {
   readonly matmul: MatmulChoice
   /** The adapter's matrix unit as it says; whether it computes right is for a probe. */
   readonly matrix: MatrixSupport
+  readonly #onWait: DeviceOptions["onWait"]
   /** Times every dispatch while it is set. */
   profiler: Profiler | undefined
   readonly #pipelines = new Map<string, Compiled>()
@@ -106,6 +109,7 @@ export class Device implements Disposable {
     this.kernelsFor = { ...facts, software: options.kernels === undefined ? facts.software : options.kernels === "software" }
     this.matmul = options.matmul ?? "auto"
     this.matrix = matrix
+    this.#onWait = options.onWait
     const { maxStorageBufferBindingSize, maxBufferSize } = gpu.limits
     this.maxBinding = Math.min(options.maxBinding ?? Infinity, maxStorageBufferBindingSize, maxBufferSize)
     void gpu.lost.then((info) => {
@@ -216,7 +220,9 @@ export class Device implements Disposable {
       const encoder = this.gpu.createCommandEncoder()
       encoder.copyBufferToBuffer(buffer.gpu, offset, staging, 0, bytes)
       this.gpu.queue.submit([encoder.finish()])
-      await staging.mapAsync(GPU_MAP_MODE_READ).catch((error: unknown) => {
+      const mapped = staging.mapAsync(GPU_MAP_MODE_READ)
+      this.#onWait?.(mapped)
+      await mapped.catch((error: unknown) => {
         throw this.#lost ?? new DeviceLostError(`reading ${buffer.label} failed while ${this.#doing}: ${String(error)}`)
       })
       await this.settled()

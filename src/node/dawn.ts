@@ -2,6 +2,7 @@ import { create } from "webgpu"
 import { Device, type DeviceOptions } from "../engine/device.ts"
 import { AdapterError } from "../engine/errors.ts"
 import { matmulPath } from "../engine/matmul-path.ts"
+import { Rest } from "./rest.ts"
 
 export interface OpenDeviceOptions extends DeviceOptions {
   /** Part of the adapter's name, upper or lower case; without it the fastest adapter that Dawn finds. */
@@ -35,7 +36,10 @@ export async function openDevice(options: OpenDeviceOptions = {}): Promise<Devic
   const kept = globalThis as { redlineDawn?: GPU[] }
   const gpu = create(flags)
   ;(kept.redlineDawn ??= []).push(gpu)
-  const device = await Device.from(await requestAdapter(gpu, options.adapter), options)
+  const adapter = await requestAdapter(gpu, options.adapter)
+  // A GPU needs no processor, and its results are wanted at once.
+  const resting = adapter.info.isFallbackAdapter && { onWait: new Rest().during }
+  const device = await Device.from(adapter, { ...resting, ...options })
   try {
     await matmulPath(device, options.matmul)
     return device
