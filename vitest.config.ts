@@ -12,7 +12,16 @@ const wgslAsText = {
 // Three files at a time: what they wait for (programs, browsers, a software adapter) leaves two processors idle with fewer.
 const project = (name: string, include: string[], timeout: number) => ({
   plugins: [wgslAsText],
-  test: { name, include, testTimeout: timeout, hookTimeout: timeout, isolate: false, maxWorkers: 3 },
+  test: {
+    name,
+    include,
+    setupFiles: "test/helpers/equality.ts",
+    testTimeout: timeout,
+    hookTimeout: timeout,
+    expect: { poll: { timeout: 30_000 } },
+    isolate: false,
+    maxWorkers: 3,
+  },
 })
 
 const config: ViteUserConfig = defineConfig({

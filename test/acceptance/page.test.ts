@@ -43,17 +43,25 @@ const found = {
   files: { "run.json": "{}", "curve.jsonl": "a line\n" },
 }
 
-/** A search that says everything there is to say, and waits before its end for `go`. */
-function searching(go: Promise<void>): Script {
-  return async (_request, send, gone) => {
+const SEARCH_STEPS = [
+  ["Waiting for the engine", "2 ahead"],
+  ["Loading tiny", "4.0 of 11.0 MB"],
+  ["Training the vector", "16 of 64 texts"],
+  ["Searching", "3 of 7 coefficients"],
+] as const
+
+/** A search that says everything there is to say, and waits for `next` after each of the steps. */
+function searching(next: () => Promise<void>): Script {
+  return async (_request, send) => {
     send({ type: "queued", ahead: 2 })
-    await pause(150, gone)
+    await next()
     send({ type: "loading", model: "tiny", bytes: 4e6, totalBytes: 11e6 })
-    await pause(150, gone)
+    await next()
     send({ type: "training", done: 16, total: 64 })
-    await pause(150, gone)
+    await next()
     send({ type: "settings", metric: "improbable", layers: [3, 4], unit: 2 })
     send({ type: "searching", done: 3, total: 7, batch: 0.5 })
+    await next()
     // In the order of evaluation, which is not that of the axis.
     for (const coefficient of [0, 0.4, 1.2, 0.8]) {
       const logprobs = pieces.map((_, i) => -coefficient * 2 * i)
@@ -67,7 +75,7 @@ function searching(go: Promise<void>): Script {
         ],
       })
     }
-    await go
+    await next()
     send(found)
   }
 }
@@ -94,19 +102,15 @@ const generateAgain = (page: Page): Promise<void> => page.getByRole("button", { 
 
 test("a search is visible from the queue to the redline, the slider then stands there, and every screen shows it whole", async () => {
   let go = (): void => {}
-  const find = searching(new Promise((resolve) => (go = resolve)))
+  const find = searching(() => new Promise((resolve) => (go = resolve)))
   await using engine = await scriptedEngine(dist, { catalogue, find, generate: generating })
   await using visit = await visitDemo(browser, engine.url)
   const { page, noise } = visit
   await page.getByRole("button", { name: "Find the redline" }).click()
-  for (const [doing, detail] of [
-    ["Waiting for the engine", "2 ahead"],
-    ["Loading tiny", "4.0 of 11.0 MB"],
-    ["Training the vector", "16 of 64 texts"],
-    ["Searching", "3 of 7 coefficients"],
-  ] as const) {
+  for (const [doing, detail] of SEARCH_STEPS) {
     await page.getByText(doing).waitFor()
-    expect(await page.getByText(detail).isVisible()).toBe(true)
+    await page.getByText(detail).waitFor()
+    go()
   }
   await expect.poll(() => page.locator(".curve circle").count()).toBe(4)
   await expect.poll(() => page.locator(".texts h3 button").allTextContents()).toEqual(["0", "0.4", "0.8", "1.2"])
@@ -148,11 +152,11 @@ test("moving the slider stops the former texts, and asks once when it rests", as
   await page.getByRole("slider").focus()
   for (let i = 0; i < 5; i++) await page.keyboard.press("ArrowRight")
   await expect.poll(() => engine.asked.length).toBe(3)
-  expect(engine.asked[1]).toMatchObject({ request: { coefficient: 0 }, gone: true })
+  await expect.poll(() => engine.asked[1]).toMatchObject({ request: { coefficient: 0 }, gone: true })
   expect(engine.asked[2]).toMatchObject({ request: { coefficient: 0.1 }, gone: false })
   await page.getByRole("button", { name: "Stop" }).click()
   await expect.poll(() => engine.asked[2]?.gone).toBe(true)
-  expect(await page.getByRole("button", { name: "Stop" }).count()).toBe(0)
+  await expect.poll(() => page.getByRole("button", { name: "Stop" }).count()).toBe(0)
 })
 
 test("what goes wrong is said where it was asked for, and an engine that is away can be asked again", async () => {
@@ -238,14 +242,14 @@ test("in a chat each side has its own history, and a conversation has an end", a
   await page.getByText("The conversation is as long as it may be").waitFor()
   await shoot(page, "chat")
   await page.getByRole("button", { name: "Clear" }).click()
-  expect(await page.locator(".turn").count()).toBe(0)
+  await expect.poll(() => page.locator(".turn").count()).toBe(0)
 })
 
 test("the vector and the run can be taken away", async () => {
   const base64 = Buffer.from([0, 1, 254, 255]).toString("base64")
   await using engine = await scriptedEngine(dist, {
     catalogue,
-    find: searching(Promise.resolve()),
+    find: searching(() => Promise.resolve()),
     vector: ({ format }, send) => send({ type: "vector", file: `bridge.${String(format)}`, base64 }),
   })
   await using visit = await visitDemo(browser, engine.url)
@@ -266,7 +270,7 @@ test("the vector and the run can be taken away", async () => {
 })
 
 test("everything is reached and done by keyboard, and what has the focus is outlined", async () => {
-  await using engine = await scriptedEngine(dist, { catalogue, find: searching(Promise.resolve()), generate: generating })
+  await using engine = await scriptedEngine(dist, { catalogue, find: searching(() => Promise.resolve()), generate: generating })
   await using visit = await visitDemo(browser, engine.url)
   const { page } = visit
   await page.getByRole("combobox", { name: "Model" }).waitFor()

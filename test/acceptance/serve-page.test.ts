@@ -71,10 +71,10 @@ test("train, search, slide, chat, share and take away", async () => {
   expect(await sides(other.page)).toEqual(both)
 
   await page.getByRole("combobox", { name: "Model" }).selectOption("tiny-talk-instruct")
-  for (const message of ["Hello! Who are you?", "Tell me a story about Hugo."]) {
+  for (const [i, message] of ["Hello! Who are you?", "Tell me a story about Hugo."].entries()) {
     await page.getByLabel(/essage to both/).fill(message)
     await page.keyboard.press("Enter")
-    await page.getByText("Generating").waitFor()
+    await page.locator(".turn").nth(i).waitFor()
     await done()
   }
   expect(await page.locator(".turn").count()).toBe(2)

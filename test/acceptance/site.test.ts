@@ -109,7 +109,7 @@ test("the browser's tokens are those of Node.js, steered and not, continued and 
     if (i > 0) {
       await page.getByLabel("Text to continue").fill(prompt)
       await page.getByRole("button", { name: "Generate" }).click()
-      await page.getByText("Generating").waitFor()
+      await page.locator(".turn q", { hasText: prompt }).first().waitFor()
       await done()
     }
     const ids = model.encode(prompt)
@@ -121,7 +121,7 @@ test("the browser's tokens are those of Node.js, steered and not, continued and 
   const send = async (text: string): Promise<void> => {
     await page.getByLabel(/essage to both/).fill(text)
     await page.keyboard.press("Enter")
-    await page.getByText("Generating").waitFor()
+    await page.locator(".turn .message", { hasText: text }).waitFor()
     await done()
   }
   using instruct = await loadModel(embeddedInstructModel, { device: model.device })
