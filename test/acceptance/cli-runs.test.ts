@@ -3,18 +3,19 @@ import { closeSync, cpSync, mkdirSync, openSync, readdirSync, readFileSync, writ
 import { join } from "node:path"
 import { afterAll, beforeAll, expect, test } from "vitest"
 import { CommandLine, finish } from "../helpers/cli.ts"
+import { writePairs } from "../helpers/cli-files.ts"
 
 let cli: CommandLine
 beforeAll(() => {
   cli = new CommandLine()
+  writePairs(cli, "bridge", 16)
 })
 afterAll(() => cli.remove())
 
-const PAIRS = join(CommandLine.root, "models/tiny-talk/pairs/bridge.jsonl")
 const SEARCH = [
   "find",
   "--pairs",
-  PAIRS,
+  "bridge.jsonl",
   "--layers",
   "3-4",
   "--prompt",

@@ -2,18 +2,12 @@ import { cpSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } fr
 import { join } from "node:path"
 import { afterAll, beforeAll, describe, expect, test } from "vitest"
 import { CommandLine } from "../helpers/cli.ts"
-import { modelWith } from "../helpers/cli-files.ts"
-import { tinyTalkFolder } from "../helpers/fixtures.ts"
+import { modelWith, writePairs } from "../helpers/cli-files.ts"
 
 const cli = new CommandLine()
 afterAll(() => cli.remove())
 
-/** A file of a topic's first pairs, in the scratch folder. */
-function pairs(topic: string): string {
-  const lines = readFileSync(`${tinyTalkFolder}/pairs/${topic}.jsonl`, "utf8").split("\n")
-  writeFileSync(cli.at(`${topic}.jsonl`), lines.slice(0, 8).join("\n"))
-  return `${topic}.jsonl`
-}
+const pairs = (topic: string): string => writePairs(cli, topic, 8)
 
 const STUDY = [
   "study",

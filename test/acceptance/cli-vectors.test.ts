@@ -3,15 +3,14 @@ import { join } from "node:path"
 import { afterAll, beforeAll, describe, expect, test } from "vitest"
 import { bufferSource, readSafetensors, readTensorF32, readVector, type SteeringVector } from "../../src/index.ts"
 import { CommandLine } from "../helpers/cli.ts"
-import { PAIR } from "../helpers/cli-files.ts"
+import { PAIR, writePairs } from "../helpers/cli-files.ts"
 import { writeVectorFiles } from "../helpers/cli-vector-files.ts"
-import { tinyTalkFolder } from "../helpers/fixtures.ts"
 
 const cli = new CommandLine()
 const at = (name: string): string => cli.at(name)
-const pairsFolder = join(tinyTalkFolder, "pairs")
-const somePairs = ["anger", "bridge", "calm", "castle"].map((topic) => join(pairsFolder, `${topic}.jsonl`))
-const bridge = join(pairsFolder, "bridge.jsonl")
+const topics = ["anger", "bridge", "calm", "castle"]
+const somePairs = topics.map((topic) => writePairs(cli, topic, 16))
+const bridge = "bridge.jsonl"
 const saes = join(CommandLine.root, "models/tiny-talk-sae")
 const IDS = ["--ids", "4080,40,325"]
 
@@ -26,7 +25,7 @@ describe("train", () => {
     const { vectors } = (await cli.json("train", "--pairs", ...somePairs, "--out", "all/", "--format", "gguf")) as {
       vectors: { vector: { layers: number[] }; out: string; quality: null }[]
     }
-    expect(vectors.map(({ out }) => out)).toEqual(somePairs.map((path) => `all/${path.slice(pairsFolder.length + 1, -6)}.gguf`))
+    expect(vectors.map(({ out }) => out)).toEqual(topics.map((topic) => `all/${topic}.gguf`))
     expect(readdirSync(at("all"))).toHaveLength(somePairs.length)
     expect(vectors[0]).toMatchObject({ vector: { layers: [2, 3], method: "mean" }, quality: null, suggested: null })
     const alone = await cli.json("train", "--pairs", bridge, "--out", "alone.gguf", "--no-quality")
@@ -59,7 +58,7 @@ describe("train", () => {
       expect.stringMatching(/^ {4}4 {6}1\.00 .* {2}suggested$/),
       "",
       "suggested layers, of those looked at: 3-4",
-      "suggested.safetensors: mean of 64 pairs, layers 3-4, width 256",
+      "suggested.safetensors: mean of 16 pairs, layers 3-4, width 256",
       "",
     ])
   })
@@ -120,7 +119,7 @@ describe("vector", () => {
     expect(top!.map(({ text }) => text.trim())).toContain("bridge")
     expect(bottom).toHaveLength(6)
     const { stdout } = await cli.run("vector", "show", "bridge.gguf")
-    expect(stdout).toContain("from    64 pairs of bridge.jsonl\n")
+    expect(stdout).toContain("from    16 pairs of bridge.jsonl\n")
     expect(stdout).toMatch(/\n {4}3 {2}\d+\.\d{4} {2}top .*bridge \d/)
   })
 

@@ -41,6 +41,13 @@ export function modelWith(cli: CommandLine, name: string, files: Readonly<Record
   return name
 }
 
+/** Writes a topic's first pairs into the scratch folder, as TOPIC.jsonl. */
+export function writePairs(cli: CommandLine, topic: string, count: number): string {
+  const lines = readFileSync(join(tinyTalkFolder, `pairs/${topic}.jsonl`), "utf8").split("\n")
+  writeFileSync(cli.at(`${topic}.jsonl`), lines.slice(0, count).join("\n"))
+  return `${topic}.jsonl`
+}
+
 function vectorFile(cli: CommandLine, name: string, width: number, layer: number): void {
   const vector = new SteeringVector([[layer, new Float32Array(width).fill(1)]], { modelHint: "test", method: "test" })
   writeFileSync(cli.at(name), vector.toSafetensors())
