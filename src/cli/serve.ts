@@ -53,15 +53,17 @@ async function run({ options, terminal, signal }: Context): Promise<void> {
   const host = options.text("host") ?? "127.0.0.1"
   const token = tokenOf(options)
   // What only a server needs takes a moment to load.
-  const [{ createBackend }, { serve: listen }, { openModels, readVectors }, { readPage }] = await Promise.all([
+  const [{ createBackend }, { serve: listen }, { openModels, readVectors, trainedIn }, { readPage }] = await Promise.all([
     import("../web/backend.ts"),
     import("../node/serve.ts"),
     import("../node/serve-catalogue.ts"),
     import("../node/serve-page.ts"),
   ])
   const page = await readPage(builtPage)
-  const vectors = await readVectors(options.text("vectors") ?? `${embeddedModel}/pairs`)
   const own = options.all("model")
+  const folder = options.text("vectors")
+  const trained = own.length === 0 ? trainedIn(EMBEDDED) : undefined
+  const vectors = folder === undefined ? await readVectors(`${embeddedModel}/pairs`, trained) : await readVectors(folder)
   await using models = own.length > 0 ? await openModels(own) : await openModels(EMBEDDED, EMBEDDED_LAYERS)
   using device = await deviceOf(options)
   await using engine = createBackend({ device, models: models.sources, vectors, versions: versions() })

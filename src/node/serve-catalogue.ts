@@ -3,6 +3,7 @@ import { basename, extname, join, resolve } from "node:path"
 import { decodeText } from "../engine/bytes.ts"
 import { InputError } from "../engine/errors.ts"
 import { parsePairs } from "../steering/pairs.ts"
+import type { SteeringVector } from "../steering/vector.ts"
 import { readVector } from "../steering/vector-file.ts"
 import type { ModelSource, NamedVector } from "../web/backend.ts"
 import { fileSource, openFolder } from "./files.ts"
@@ -40,11 +41,26 @@ export async function openModels(paths: readonly string[], layers?: readonly num
   }
 }
 
+/** The vector of a topic's pairs that was trained on a model before, where it was. */
+export type Trained = (model: string, topic: string) => Promise<SteeringVector | undefined>
+
+/** Vectors trained before on models in these folders, each folder's in its vectors/TOPIC.safetensors. */
+export function trainedIn(paths: readonly string[]): Trained {
+  const folders = new Map(paths.map((path) => [basename(resolve(path)), path]))
+  return async (model, topic) => {
+    const folder = folders.get(model)
+    if (folder === undefined) return undefined
+    await using source = await fileSource(join(folder, "vectors", `${topic}.safetensors`))
+    return await readVector(source)
+  }
+}
+
 /**
  * The vectors of a folder: steering vectors (.safetensors, .gguf) by their files' names, contrast pairs (.jsonl) by their topic.
+ * @param trained Of the pairs; they are trained where it gives none.
  * @throws InputError for a folder without any, or a file that is none.
  */
-export async function readVectors(folder: string): Promise<NamedVector[]> {
+export async function readVectors(folder: string, trained: Trained = async () => undefined): Promise<NamedVector[]> {
   await using _ = await openFolder(folder) // says what is wrong with it
   const vectors: NamedVector[] = []
   for (const file of (await readdir(folder)).sort()) {
@@ -55,7 +71,7 @@ export async function readVectors(folder: string): Promise<NamedVector[]> {
     } else if (extname(file) === ".jsonl") {
       const pairs = parsePairs(decodeText(await readFile(path), path), path)
       const topic = basename(file, ".jsonl")
-      vectors.push({ name: topic, topic, pairs: async () => pairs })
+      vectors.push({ name: topic, topic, pairs: async () => pairs, trained: (model) => trained(model, topic) })
     }
   }
   if (vectors.length > 0) return vectors

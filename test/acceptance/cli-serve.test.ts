@@ -1,7 +1,8 @@
-import { existsSync, mkdirSync, writeFileSync } from "node:fs"
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { afterAll, beforeAll, expect, test } from "vitest"
-import { builtPage } from "../../src/node.ts"
+import { bufferSource, readVector, type SteeringVector } from "../../src/index.ts"
+import { builtPage, embeddedInstructModel } from "../../src/node.ts"
 import { CommandLine, finish } from "../helpers/cli.ts"
 import { send } from "../helpers/serve.ts"
 
@@ -13,7 +14,9 @@ beforeAll(() => {
 })
 afterAll(() => cli.remove())
 
-test("serves the embedded models and 20 topics with a token, and stops at Ctrl-C", async () => {
+const vectorIn = (bytes: Buffer): Promise<SteeringVector> => readVector(bufferSource("vector", bytes))
+
+test("serves the embedded models and 20 topics with a token, their vectors without training, and stops at Ctrl-C", async () => {
   const child = cli.start("serve", "--port", "0", "--host", "0.0.0.0", "--json")
   const finished = finish(child)
   let shown = ""
@@ -34,6 +37,12 @@ test("serves the embedded models and 20 topics with a token, and stops at Ctrl-C
   const authorization = `Bearer ${started.token}`
   expect((await send(port, "/api/catalogue", { headers: { authorization } })).status).toBe(200)
   expect((await send(port, "/api/catalogue")).status).toBe(401)
+  const body = JSON.stringify({ model: "tiny-talk-instruct", vector: { name: "pirate" }, layers: [3], format: "safetensors" })
+  const { text } = await send(port, "/api/vector", { headers: { authorization }, body })
+  expect(text).not.toContain('"training"')
+  const { base64 } = JSON.parse(text.trim().split("\n").at(-1) ?? "") as { base64: string }
+  const kept = await vectorIn(readFileSync(join(embeddedInstructModel, "vectors/pirate.safetensors")))
+  expect((await vectorIn(Buffer.from(base64, "base64"))).directions).toEqual(kept.select([3]).directions)
 
   await cli.expectBadInput(["serve", "--port", `${port}`, "--host", "0.0.0.0"], `--port: expected a free port, found ${port}`)
   child.kill("SIGINT")

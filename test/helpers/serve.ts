@@ -79,6 +79,7 @@ export function send(
     const request = httpRequest({ host: "127.0.0.1", port, path, method, headers }, (response) => {
       let text = ""
       response.on("data", (piece: Buffer) => (text += piece.toString()))
+      response.on("error", reject) // cut off before its end
       response.on("end", () => resolve({ status: response.statusCode ?? 0, text, headers: response.headers }))
     })
     request.on("error", reject)
