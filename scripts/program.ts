@@ -1,5 +1,7 @@
+import { readFile } from "node:fs/promises"
 import { parseArgs } from "node:util"
 import { Options } from "../src/cli/options.ts"
+import { parseJson } from "../src/engine/json.ts"
 import { InputError, RedlineError } from "../src/index.ts"
 
 /** Options of a script, by their names without dashes, with the values that they have unless told. */
@@ -23,6 +25,15 @@ export function parseScript(name: string, args: readonly string[], defaults: Scr
   )
   const table = Object.fromEntries(names.map((option) => [option, { value: "VALUE", help: "" }]))
   return new Options(table, new Map(given), positionals)
+}
+
+/** What a JSON file holds. @throws InputError when it is not there or no JSON. */
+export async function readJson(file: string): Promise<unknown> {
+  const text = await readFile(file, "utf8").catch((error: unknown) => {
+    const found = (error as NodeJS.ErrnoException).code === "ENOENT" ? "no such file" : String(error)
+    throw new InputError({ where: file, expected: "a JSON file", found }, { cause: error })
+  })
+  return parseJson(text, file)
 }
 
 /** Numbers as `1,8,64`. @throws InputError when they are not whole numbers of at least 1. */

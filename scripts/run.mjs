@@ -1,6 +1,7 @@
 // Runs a TypeScript program of this repository: node scripts/run.mjs scripts/bench.ts [arguments]
 // With --bundle before it, it is only bundled, into .cache/: for a machine without esbuild.
 // Node.js 20 reads no TypeScript, and no Node.js reads .wgsl, so the program is bundled first.
+import { renameSync } from "node:fs"
 import { join, parse, resolve } from "node:path"
 import { fileURLToPath, pathToFileURL } from "node:url"
 import { build } from "esbuild"
@@ -12,9 +13,10 @@ if (program === undefined) throw new Error("run.mjs: expected a .ts file as firs
 const root = fileURLToPath(new URL("..", import.meta.url))
 // One level below the root, as src/ and dist/ are: paths relative to a module stay right.
 const bundle = join(root, ".cache", `${parse(program).name}.mjs`)
+const unfinished = join(root, ".cache", `${parse(program).name}.${process.pid}.mjs`)
 await build({
   entryPoints: [resolve(program)],
-  outfile: bundle,
+  outfile: unfinished,
   bundle: true,
   format: "esm",
   platform: "node",
@@ -25,6 +27,8 @@ await build({
   logOverride: { "ignored-bare-import": "silent" }, // of src/engine/gpu.ts, which holds declarations alone
   logLevel: "warning",
 })
+// Whole at once: the same program may run beside this one.
+renameSync(unfinished, bundle)
 if (!bundleOnly) {
   process.setSourceMapsEnabled(true)
   process.argv = [process.argv[0], resolve(program), ...args]

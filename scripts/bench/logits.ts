@@ -1,8 +1,8 @@
-import { readFile } from "node:fs/promises"
 import * as z from "zod"
 import { anyNumber, type Options, wholeNumber } from "../../src/cli/options.ts"
-import { checkShape, parseJson } from "../../src/engine/json.ts"
+import { checkShape } from "../../src/engine/json.ts"
 import { InputError, type Model, RedlineError, type Steering } from "../../src/index.ts"
+import { readJson } from "../program.ts"
 import { loadBenchModel, modelFacts } from "./model.ts"
 import { columns, digits } from "./numbers.ts"
 import type { Benchmark } from "./report.ts"
@@ -50,14 +50,6 @@ async function steeringOf(options: Options): Promise<Steering[]> {
   const direction = Float32Array.from(checkShape(numbers, await readJson(file), file))
   const coefficient = options.number("coefficient", anyNumber) as number
   return [{ vector: { directions: new Map([[layer, direction]]) }, coefficient }]
-}
-
-async function readJson(file: string): Promise<unknown> {
-  const text = await readFile(file, "utf8").catch((error: unknown) => {
-    const found = (error as NodeJS.ErrnoException).code === "ENOENT" ? "no such file" : String(error)
-    throw new InputError({ where: file, expected: "a JSON file", found }, { cause: error })
-  })
-  return parseJson(text, file)
 }
 
 async function lastLogits(model: Model, ids: readonly number[], steering: readonly Steering[]): Promise<Float64Array> {

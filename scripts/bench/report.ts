@@ -2,6 +2,7 @@ import { cpus } from "node:os"
 import { count, type Options } from "../../src/cli/options.ts"
 import { type Device, InputError, RedlineError } from "../../src/index.ts"
 import { assertWritable, openDevice, writeFileAtomic } from "../../src/node.ts"
+import { emulatedUnit } from "../../test/helpers/matrix-unit.ts"
 import { parseScript, type ScriptOptions } from "../program.ts"
 
 /** What a benchmark found: lines for people, and the raw numbers. */
@@ -25,13 +26,14 @@ export interface BenchContext {
 }
 
 const COMMON: ScriptOptions = {
-  model: undefined,
-  adapter: undefined,
-  matmul: undefined,
-  kernels: undefined,
-  repeats: "5",
-  out: undefined,
-  card: undefined,
+  "model": undefined,
+  "adapter": undefined,
+  "matmul": undefined,
+  "kernels": undefined,
+  "matrix-unit": undefined,
+  "repeats": "5",
+  "out": undefined,
+  "card": undefined,
 }
 
 /**
@@ -48,24 +50,27 @@ export async function runBenchmark(
   const out = options.text("out")
   if (out !== undefined) await assertWritable(out)
   const adapter = options.text("adapter")
-  const kernels = kernelsOf(options)
+  const kernels = choiceOf(options, "kernels", ["gpu", "software"])
+  const unit = choiceOf(options, "matrix-unit", ["emulated"])
   using device = await openDevice({
     features,
     ...(adapter !== undefined && { adapter }),
     ...(kernels !== undefined && { kernels }),
+    ...(unit !== undefined && { matrix: { unit: emulatedUnit() } }),
   })
   const found = await run({ options, device, repeats })
   const command = `npm run bench -- ${[name, ...args].join(" ")}`
-  const json = { benchmark: name, command, ...machine(device), ...(kernels && { kernels }), ...found.json }
+  const json = { benchmark: name, command, ...machine(device), ...(kernels && { kernels }), ...(unit && { unit }), ...found.json }
   if (out !== undefined) await writeFileAtomic(out, `${JSON.stringify(json, null, 2)}\n`)
   return { lines: [adapterLine(device), ...found.lines], json }
 }
 
-/** Whose kernels run, where not the adapter's own kind's. */
-function kernelsOf(options: Options): "gpu" | "software" | undefined {
-  const kernels = options.text("kernels")
-  if (kernels === undefined || kernels === "gpu" || kernels === "software") return kernels
-  throw new InputError({ where: "--kernels", expected: "gpu or software", found: kernels })
+/** What is asked for in place of the adapter's own: whose kernels run, or a matrix unit emulated in plain WGSL. */
+function choiceOf<T extends string>(options: Options, name: string, choices: readonly T[]): T | undefined {
+  const given = options.text(name)
+  const choice = choices.find((one) => one === given)
+  if (choice !== undefined || given === undefined) return choice
+  throw new InputError({ where: `--${name}`, expected: choices.join(" or "), found: given })
 }
 
 /** Seconds that work takes, to the end of what it submitted. */

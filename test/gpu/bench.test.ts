@@ -171,21 +171,17 @@ test("capture and metrics run", async () => {
   expectPositive(metrics.ratio)
 })
 
-test("logits: those of another engine are compared, plain and steered", async () => {
-  const device = await testDevice()
-  using model = await loadModel(tiny, { device })
-  const vector = Float32Array.from({ length: model.config.hiddenSize }, (_, i) => Math.sin(i))
-  const steering = [{ vector: { directions: new Map([[1, vector]]) }, coefficient: 2 }]
-  const ids = [1, 17, 290, 33]
-  const { logits } = await model.run([ids], { at: "last", steering })
-  const [against, direction] = [join(scratch, "hf.json"), join(scratch, "vector.json")]
-  await writeFile(against, JSON.stringify({ ids, logits: Array.from(logits?.data ?? []) }))
-  await writeFile(direction, JSON.stringify([...vector]))
-  const args = ["--model", tiny, "--against", against]
+test("logits: those of float64 loops are compared, plain and steered", async () => {
+  const [against, direction] = [join(scratch, "reference.json"), join(scratch, "vector.json")]
+  await writeFile(direction, JSON.stringify(Array.from({ length: 128 }, (_, i) => Math.sin(i))))
   const steered = ["--vector", direction, "--layer", "1", "--coefficient", "2"]
+  const { status, stderr } = script("reference-logits", tiny, "--ids", "1,17,290,33", ...steered, "--out", against)
+  expect({ status, stderr }).toEqual({ status: 0, stderr: "" })
+  const args = ["--model", tiny, "--against", against]
   const same = await bench("logits", logitsBenchmark, [...args, ...steered])
   expect(same).toMatchObject({ steered: true, sameFirst: true, sharedOfFive: 5 })
   expect(same.worst).toBeLessThan(1e-4)
+  expect(same.worst).toBeGreaterThan(0)
   const plain = await bench("logits", logitsBenchmark, args)
   expect(plain.worst).toBeGreaterThan(0.01)
 })
@@ -252,6 +248,8 @@ const BAD: readonly (readonly [args: string, message: string])[] = [
   ["load --out /nowhere/x.json", "bench: /nowhere/x.json: expected a writable file, found no such file or folder"],
   ["agreement", "bench: --matmul: expected a value, found nothing; name what is compared with f32: matrix or matrix-exact"],
   ["agreement --matmul f32", "bench: --matmul: expected matrix or matrix-exact, found f32"],
+  ["decode --kernels fast", "bench: --kernels: expected gpu or software, found fast"],
+  ["agreement --matrix-unit real", "bench: --matrix-unit: expected emulated, found real"],
   ["decode --rows 1 --matmul fast", "bench: --matmul: expected auto, f32, matrix or matrix-exact, found «fast»"],
   ["logits", "bench: --against: expected a value, found nothing; name the JSON that «hf_baseline.py logits» wrote"],
   ["peers", "bench: --node-llama-cpp: expected a folder, found nothing; run «npm install node-llama-cpp» in a folder of its own"],
@@ -261,12 +259,31 @@ const BAD: readonly (readonly [args: string, message: string])[] = [
   ],
 ]
 
+/** A script's run, as users start it. */
+function script(name: string, ...args: string[]): { status: number | null; stdout: string; stderr: string } {
+  const [run, program] = ["run.mjs", `${name}.ts`].map((file) => join(import.meta.dirname, "../../scripts", file)) as [
+    string,
+    string,
+  ]
+  return spawnSync(process.execPath, [run, program, ...args], { encoding: "utf8" })
+}
+
 test.for(BAD)("bench %s is answered with one line", ([args, message]) => {
-  const run = join(import.meta.dirname, "../../scripts/run.mjs")
-  const program = join(import.meta.dirname, "../../scripts/bench.ts")
-  const { status, stdout, stderr } = spawnSync(process.execPath, [run, program, ...args.split(" ")], { encoding: "utf8" })
+  const { status, stdout, stderr } = script("bench", ...args.split(" "))
   const lines = stderr.split("\n").filter((line) => line !== "" && !line.startsWith("Warning: max"))
   expect(lines).toHaveLength(1)
   expect(lines[0]?.slice(0, message.length)).toBe(message)
   expect([status, stdout]).toEqual([2, ""])
+})
+
+test.for([
+  ["", "reference-logits: expected a model's folder, found nothing"],
+  ["DIR", "reference-logits: --ids: expected a value, found nothing; give the prompt, such as --ids 1,17,290"],
+  ["DIR --ids 1,x", "reference-logits: --ids: expected token ids such as 1,17,290, found «1,x»"],
+  ["DIR --ids 1 --out /nowhere/x", "reference-logits: /nowhere/x: expected a writable file, found no such file or folder"],
+  ["/nowhere --ids 1 --out OUT", "reference-logits: /nowhere/config.json: expected a JSON file, found no such file"],
+] as const)("reference-logits %s is answered with one line", ([args, message]) => {
+  const given = args === "" ? [] : args.replace("OUT", join(scratch, "out.json")).split(" ")
+  const { status, stderr } = script("reference-logits", ...given)
+  expect([status, stderr.split(";")[0]?.trim() ?? ""]).toEqual([2, message.split(";")[0]])
 })

@@ -158,8 +158,12 @@ export function encodeValues(dtype: StoredType, values: ArrayLike<number>): Uint
 /** The values that the bytes stand for, exactly. */
 export function decodeValues(dtype: StoredType, bytes: Uint8Array): Float64Array {
   const copy = Uint8Array.from(bytes).buffer // aligned; slice() of a Buffer would not copy
-  if (dtype === "F32") return Float64Array.from(new Float32Array(copy))
-  return Float64Array.from(new Uint16Array(copy), dtype === "F16" ? fromHalf : fromBfloat)
+  if (dtype === "F32") return new Float64Array(new Float32Array(copy))
+  const bits = new Uint16Array(copy)
+  const values = new Float64Array(bits.length)
+  const valueOf = dtype === "F16" ? fromHalf : fromBfloat
+  for (let i = 0; i < bits.length; i++) values[i] = valueOf(bits[i]!)
+  return values
 }
 
 const word = new DataView(new ArrayBuffer(4))

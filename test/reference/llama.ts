@@ -4,6 +4,9 @@ export interface ReferenceTensor {
   readonly data: Float64Array
 }
 
+/** Tensors by their names in the checkpoint: those in memory, or what reads them. */
+export type ReferenceTensors = Pick<ReadonlyMap<string, ReferenceTensor>, "get">
+
 /** The fields of a Hugging Face config.json that the forward pass needs. */
 export interface ReferenceConfig {
   readonly vocab_size: number
@@ -74,10 +77,10 @@ type Hook = (name: string, values: Float64Array) => void
 /** Llama 3 in float64, slow and obvious: what the kernels are measured against. Shares no code with src/. */
 export class ReferenceLlama {
   readonly config: ReferenceConfig
-  readonly #tensors: ReadonlyMap<string, ReferenceTensor>
+  readonly #tensors: ReferenceTensors
   readonly #frequencies: number[]
 
-  constructor(config: ReferenceConfig, tensors: ReadonlyMap<string, ReferenceTensor>) {
+  constructor(config: ReferenceConfig, tensors: ReferenceTensors) {
     this.config = config
     this.#tensors = tensors
     this.#frequencies = rotaryFrequencies(config)
