@@ -146,6 +146,7 @@ export async function* decode(
   using prefixes = new Prefixes(core.device, shared, Math.min(depth, steering.firstOnPrompts + 1))
   const group: RowGroup = { members, list: tokenList(own), cache, prefixes, steering, edits, depth }
   using state = new DecodingState(core, own, members, settings)
+  core.workspace(own.length, own.length, edits) // grown now, where its failure is known at once
   await core.device.settled()
   await prefill(core, group, own, shared, state.lastOutput)
   const ended = members.map(() => false)

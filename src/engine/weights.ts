@@ -231,6 +231,7 @@ export class TensorLoader implements Disposable {
     for (const chunk of matrix.chunks) {
       this.#options.signal?.throwIfAborted()
       const into = this.#allocate(chunk.buffer.label, halfBytes(chunk.rows, matrix.columns))
+      await this.#device.settled()
       const halved = await halveChunk(this.#device, chunk, matrix.columns, into)
       chunks.push(halved.chunk)
       counts = addCounts(counts, halved.counts)

@@ -22,7 +22,9 @@ export function refuse(context: Context, status: 400 | 401 | 403 | 404 | 413 | 5
  * Turns away what other pages in a visitor's browser could send: a request by another host's name (DNS rebinding), or from
  * another origin.
  */
-export function guardOrigin({ host }: Pick<GuardOptions, "host">): MiddlewareHandler {
+export function guardOrigin(options: Pick<GuardOptions, "host">): MiddlewareHandler {
+  // As browsers write it: 127.0.0.1 for 127.1, ::1 for 0:0:0:0:0:0:0:1.
+  const host = nameOf(isIP(options.host) === 6 ? `[${options.host}]` : options.host)
   return async (context, next) => {
     const given = context.req.header("host") ?? ""
     if (!isOwnName(nameOf(given), host)) {

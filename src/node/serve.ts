@@ -26,8 +26,8 @@ export interface Server {
   close(): Promise<void>
 }
 
-/** Bytes of a request's body at most. */
-const MOST_BYTES = 64 * 1024
+/** Bytes of a request's body at most: two conversations as long as they may be take some 600 kB in any script. */
+const MOST_BYTES = 2 ** 20
 /** Requests that are answered or wait at a time. */
 const MOST_OPEN = 100
 /** A reader that takes nothing for so long is gone. ms */

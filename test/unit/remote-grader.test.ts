@@ -61,6 +61,11 @@ describe.each<[EndpointKind, string]>([
     expect(asked[0]).toMatchObject({ path, body: { model: "judge", messages: [{ role: "user", content: "0" }] } })
   })
 
+  test("a word in place of a key that is not needed is no secret: ratings that hold it are read", async () => {
+    const { answers } = await ask(kind, 1, () => rated(1), { key: "1" })
+    expect(answers.get(0)).toEqual({ rating: 1, reply: "The text is so.\nRating: [[1]]" })
+  })
+
   test.each<[string, Reaction]>([
     ["500", failure(500, "inside", SOON)],
     ["529", failure(529, "overloaded", SOON)],

@@ -35,6 +35,12 @@ describe("Host and Origin", () => {
     ["0.0.0.0", { host: `${hostname()}:8080` }, 200],
     ["0.0.0.0", { host: "evil.example" }, 403],
     ["::", { host: "[fe80::1]:8080" }, 200],
+    ["127.1", own, 200],
+    ["127.1", { host: "evil.example" }, 403],
+    ["0", { host: "192.168.0.7:8080" }, 200],
+    ["0:0:0:0:0:0:0:1", { host: "[::1]:8080" }, 200],
+    ["2001:DB8::0:1", { host: "[2001:db8::1]:8080" }, 200],
+    ["2001:DB8::0:1", { host: "[2001:db8::2]:8080" }, 403],
   ])("on %s a request with %j gets %d", async (host, headers, expected) => {
     expect(await status(new Hono().use(guardOrigin({ host })), headers)).toBe(expected)
   })

@@ -106,7 +106,7 @@ describe("a request to the engine", () => {
     expect(engine.asked).toEqual([{ kind: "catalogue", request: { a: 1 } }])
   })
 
-  const big = "x".repeat(65_537)
+  const big = "x".repeat(2 ** 20 + 1)
   test.each<[what: string, path: string, headers: Record<string, string>, body: string, status: number, message: string]>([
     [
       "an unknown kind",
@@ -119,8 +119,8 @@ describe("a request to the engine", () => {
     ["a kind of every object", "/api/constructor", {}, "{}", 404, "request: expected one of catalogue"],
     ["no JSON", "/api/find", {}, "find", 400, "request: expected JSON, found broken JSON"],
     ["nothing", "/api/find", {}, "", 400, "request: expected JSON, found an empty text"],
-    ["too much", "/api/find", {}, big, 413, "request: expected at most 65536 bytes, found more"],
-    ["too much in pieces", "/api/find", { "transfer-encoding": "chunked" }, big, 413, "request: expected at most 65536 bytes"],
+    ["too much", "/api/find", {}, big, 413, "request: expected at most 1048576 bytes, found more"],
+    ["too much in pieces", "/api/find", { "transfer-encoding": "chunked" }, big, 413, "request: expected at most 1048576 bytes"],
     [
       "another host's name",
       "/api/catalogue",
