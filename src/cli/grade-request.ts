@@ -1,15 +1,5 @@
 import { basename, join } from "node:path"
-import {
-  conceptOf,
-  Grammar,
-  InputError,
-  Labels,
-  nearest,
-  parseCoefficients,
-  parseRubric,
-  type Rubric,
-  type Run,
-} from "../index.ts"
+import { conceptOf, Grammar, InputError, Labels, parseCoefficients, parseRubric, type Rubric, type Run } from "../index.ts"
 import {
   defaultRubric,
   embeddedInstructModel,
@@ -23,7 +13,7 @@ import {
   sha256,
 } from "../node.ts"
 import { readText } from "./files.ts"
-import { count, type Options, quote } from "./options.ts"
+import { count, didYouMean, type Options, quote } from "./options.ts"
 import { shortPath } from "./session.ts"
 import { isEmbedded } from "./study-request.ts"
 
@@ -107,15 +97,16 @@ async function graderOption(options: Options, folder: string, run: Run): Promise
   const grader = options.text("grader") ?? "local"
   if (grader === "local") return localOption(options, folder, run)
   if (grader === "anthropic" || grader === "openai") return remoteOption(options, grader)
-  const todo = `did you mean ${nearest(grader, GRADERS)[0]}?`
-  throw new InputError({ where: "--grader", expected: `one of ${GRADERS.join(", ")}`, found: quote(grader), todo })
+  const meant = didYouMean(grader, GRADERS)
+  throw new InputError({ where: "--grader", expected: `one of ${GRADERS.join(", ")}`, found: quote(grader), ...meant })
 }
 
 function remoteOption(options: Options, kind: EndpointKind): RemoteGraderRequest {
   const model = options.required("grader-model", "name the model that is to rate, as its service names it")
   // The services' own programs heed these: a key goes to no other address than theirs does.
-  const baseUrl = options.text("base-url") ?? (process.env[BASE_URL_VARIABLES[kind]] || undefined)
-  const source = endpointAddress({ kind, baseUrl })
+  const given = options.text("base-url")
+  const baseUrl = given ?? (process.env[BASE_URL_VARIABLES[kind]] || undefined)
+  const source = endpointAddress({ kind, baseUrl }, given === undefined ? BASE_URL_VARIABLES[kind] : "--base-url")
   const key = process.env[KEY_VARIABLES[kind]]?.trim() || undefined
   if (key === undefined && !options.has("dry-run")) {
     const todo = `set it; where ${new URL(source).host} asks for no key, to any word`

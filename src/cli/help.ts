@@ -5,7 +5,7 @@ import { wrap } from "./text.ts"
 const WIDTH = 100
 
 const CONVENTIONS =
-  "Each takes --help. The model is the embedded tiny-talk unless --model DIR names another. Results go to stdout, notes, progress " +
+  "Each takes --help; redline help COMMAND shows it too. The model is the embedded tiny-talk unless --model DIR names another. Results go to stdout, notes, progress " +
   "and errors to stderr. Exit code: 0 done, 1 failed, 2 wrong use or bad input, 130 stopped by Ctrl-C."
 
 /** The help of `redline` itself. */

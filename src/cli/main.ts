@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-import { InputError, RedlineError, nearest } from "../index.ts"
+import { InputError, RedlineError } from "../index.ts"
 import { type Command, commonOptions } from "./command.ts"
 import { find } from "./find.ts"
 import { generate } from "./generate.ts"
@@ -7,7 +7,7 @@ import { grade } from "./grade.ts"
 import { commandHelp, groupHelp, overallHelp } from "./help.ts"
 import { info } from "./info.ts"
 import { layers } from "./layer-map.ts"
-import { parseOptions, quote } from "./options.ts"
+import { didYouMean, parseOptions, quote } from "./options.ts"
 import { saeEncode } from "./sae-encode.ts"
 import { saeFeatures } from "./sae-features.ts"
 import { score } from "./score.ts"
@@ -48,6 +48,7 @@ const stdout = standardOutput()
 /** Runs the command line and gives the exit code. */
 async function main(args: readonly string[]): Promise<number> {
   if (args[0] === "--help" || args[0] === "-h") return say(overallHelp(commands))
+  if (args[0] === "help") return main([...args.slice(1), "--help"])
   if (args[0] === "--version") return say(version())
   const wantsHelp = args.includes("--help") || args.includes("-h")
   const group = commands.filter(({ name }) => name.startsWith(`${args[0]} `))
@@ -100,7 +101,7 @@ function unknownName(where: string, name: string | undefined, names: readonly st
     const help = where === "command" ? "redline --help" : `redline ${where} --help`
     throw new InputError({ where, expected, found: name ?? "nothing", todo: `«${help}» says more` })
   }
-  throw new InputError({ where, expected, found: quote(name), todo: `did you mean ${nearest(name, names)[0]}?` })
+  throw new InputError({ where, expected, found: quote(name), ...didYouMean(name, names) })
 }
 
 const isOption = (word: string | undefined): boolean => word?.startsWith("-") ?? false

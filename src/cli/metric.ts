@@ -1,5 +1,5 @@
-import { DEFAULT_METRIC, InputError, type MetricName, metricNames, metrics, nearest } from "../index.ts"
-import { type Options, type OptionTable, quote } from "./options.ts"
+import { DEFAULT_METRIC, InputError, type MetricName, metricNames, metrics } from "../index.ts"
+import { didYouMean, type Options, type OptionTable, quote } from "./options.ts"
 
 /** The watched metric and its threshold. */
 export const metricOptions: OptionTable = {
@@ -18,6 +18,6 @@ export function metricOption(options: Options): MetricName {
   const text = options.text("metric") ?? DEFAULT_METRIC
   const name = metricNames.find((known) => known === text)
   if (name !== undefined) return name
-  const todo = `did you mean ${nearest(text, metricNames)[0]}?`
-  throw new InputError({ where: "--metric", expected: metricNames.join(", "), found: quote(text), todo })
+  const meant = didYouMean(text, metricNames)
+  throw new InputError({ where: "--metric", expected: metricNames.join(", "), found: quote(text), ...meant })
 }

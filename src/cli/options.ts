@@ -1,5 +1,6 @@
 import { parseArgs } from "node:util"
-import { InputError, nearest } from "../index.ts"
+import { type Fault, InputError } from "../index.ts"
+import { likely } from "../engine/nearest.ts"
 
 /** An option of a command. Names are kept without their dashes. */
 export interface OptionSpec {
@@ -158,6 +159,12 @@ export function quote(text: string): string {
   return `«${line.length > 60 ? `${line.slice(0, 59)}…` : line}»`
 }
 
+/** What to do about a name that is none of `names`, where one of them is near. */
+export function didYouMean(name: string, names: readonly string[]): Pick<Fault, "todo"> {
+  const meant = likely(name, names)
+  return meant === undefined ? {} : { todo: `did you mean ${meant}?` }
+}
+
 function checkValue(spec: OptionSpec, rawName: string, value: string | undefined, inline: boolean | undefined): void {
   if (spec.value === undefined) {
     if (value === undefined) return
@@ -171,11 +178,8 @@ function checkValue(spec: OptionSpec, rawName: string, value: string | undefined
 }
 
 function unknownOption(rawName: string, table: OptionTable, command: string): InputError {
-  const [likely] = nearest(
-    rawName,
-    Object.keys(table).map((name) => `--${name}`),
-  )
-  const todo = `did you mean ${likely}? «redline ${command} --help» lists all`
+  const meant = likely(rawName.replace(/^-+/, ""), Object.keys(table))
+  const todo = `${meant === undefined ? "" : `did you mean --${meant}? `}«redline ${command} --help» lists all`
   return new InputError({ where: command, expected: "an option that it takes", found: rawName, todo })
 }
 

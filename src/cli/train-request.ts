@@ -1,8 +1,8 @@
 import { basename, join } from "node:path"
-import { InputError, nearest, type TrainingMethod, trainingMethods, type VectorFormat } from "../index.ts"
+import { InputError, type TrainingMethod, trainingMethods, type VectorFormat } from "../index.ts"
 import { assertFolderWritable, checkedOut } from "./files.ts"
 import { layersOption } from "./layers.ts"
-import { type NumberKind, type Options, quote } from "./options.ts"
+import { didYouMean, type NumberKind, type Options, quote } from "./options.ts"
 import { type PairsSource, readPairsFile, readPromptPairs, suffixOptions } from "./pairs.ts"
 
 /** What `redline train` was asked for, checked as far as it can be without the model. */
@@ -48,8 +48,8 @@ function methodOption(options: Options): TrainingMethod {
   const text = options.text("method") ?? "mean"
   const method = trainingMethods.find((known) => known === text)
   if (method !== undefined) return method
-  const todo = `did you mean ${nearest(text, trainingMethods)[0]}?`
-  throw new InputError({ where: "--method", expected: trainingMethods.join(", "), found: quote(text), todo })
+  const meant = didYouMean(text, trainingMethods)
+  throw new InputError({ where: "--method", expected: trainingMethods.join(", "), found: quote(text), ...meant })
 }
 
 function layersChoice(options: Options): TrainRequest["layers"] {

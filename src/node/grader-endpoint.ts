@@ -49,14 +49,16 @@ const MOST_TOKENS = 2048
 
 /**
  * The address that an endpoint is asked at.
+ * @param where Names the address in the message, which shows it unless it may hold a secret.
  * @throws InputError for what is no http address, or one that holds a password
  */
-export function endpointAddress({ kind, baseUrl }: Pick<EndpointOptions, "kind" | "baseUrl">): string {
+export function endpointAddress({ kind, baseUrl }: Pick<EndpointOptions, "kind" | "baseUrl">, where = "base URL"): string {
   if (baseUrl === undefined) return DEFAULT_ADDRESS[kind]
-  const where = "base URL"
   const url = URL.canParse(baseUrl) ? new URL(baseUrl) : undefined
-  if (!url || !/^https?:$/.test(url.protocol))
-    throw new InputError({ where, expected: "an address such as http://localhost:8080/v1", found: "none" })
+  if (!url || !/^https?:$/.test(url.protocol)) {
+    const found = /[@?#]/.test(baseUrl) ? "another text" : `«${baseUrl}»`
+    throw new InputError({ where, expected: "an address such as http://localhost:8080/v1", found })
+  }
   if (url.username !== "" || url.password !== "" || url.search !== "" || url.hash !== "") {
     const todo = `give the key in ${KEY_VARIABLES[kind]}`
     throw new InputError({ where, expected: "an address without a user, a password or a query", found: "one with", todo })

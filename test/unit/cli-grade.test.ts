@@ -54,6 +54,7 @@ test.each<[string, string, string[], string]>([
     ["--grader", "antropic"],
     "--grader: expected one of local, anthropic, openai, found «antropic»; did you mean anthropic?",
   ],
+  ["no grader at all", "run", ["--grader", "foo"], "--grader: expected one of local, anthropic, openai, found «foo»"],
   ["no grader's model", "run", ["--grader", "openai"], "--grader-model: expected a value, found nothing; name the model"],
   [
     "no key",
@@ -77,7 +78,18 @@ test.each<[string, string, string[], string]>([
   ],
   ["no rubric", "run", [...OPENAI, "--rubric", "none.md"], "none.md: expected a readable file, found no such file or folder"],
   ["auto", "run", [...OPENAI, "--coefficients", "auto"], "--coefficients: expected coefficients of the run, found auto"],
-  ["an address that is none", "run", [...OPENAI, "--base-url", "localhost:80"], "base URL: expected an address such as"],
+  [
+    "an address that is none",
+    "run",
+    [...OPENAI, "--base-url", "nonsense"],
+    "--base-url: expected an address such as http://localhost:8080/v1, found «nonsense»",
+  ],
+  [
+    "an address that may hold a password",
+    "run",
+    [...OPENAI, "--base-url", "me:word@host"],
+    "--base-url: expected an address such as http://localhost:8080/v1, found another text",
+  ],
   [
     "no number",
     "run",
@@ -118,6 +130,11 @@ test.each<[string, string, string[], string]>([
   const error: unknown = await request(name, ...args).catch((thrown: unknown) => thrown)
   expect(error).toBeInstanceOf(InputError)
   expect((error as Error).message).toContain(message)
+})
+
+test("an address of the environment is blamed by its variable", async () => {
+  vi.stubEnv("OPENAI_BASE_URL", "nonsense")
+  await expect(request("run", ...OPENAI)).rejects.toThrow("OPENAI_BASE_URL: expected an address such as")
 })
 
 test("the key and the address come from the environment, an option goes before it", async () => {

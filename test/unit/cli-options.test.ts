@@ -1,6 +1,6 @@
 import { expect, test } from "vitest"
-import { nearest } from "../../src/engine/nearest.ts"
-import { count, type OptionTable, parseIds, parseLayers, parseOptions, positive } from "../../src/cli/options.ts"
+import { likely, nearest } from "../../src/engine/nearest.ts"
+import { count, didYouMean, type OptionTable, parseIds, parseLayers, parseOptions, positive } from "../../src/cli/options.ts"
 
 const table: OptionTable = {
   prompt: { value: "TEXT", help: "" },
@@ -45,6 +45,8 @@ test.each([
 
 test.each([
   [["--promt", "x"], "find: expected an option that it takes, found --promt; did you mean --prompt?"],
+  [["--tok", "3"], "found --tok; did you mean --tokens?"],
+  [["--dry"], "find: expected an option that it takes, found --dry; «redline find --help» lists all"],
   [["--constructor"], "find: expected an option that it takes, found --constructor"],
   [["-x"], "find: expected an option that it takes, found -x"],
   [["--prompt"], "--prompt: expected a value TEXT, found nothing"],
@@ -113,4 +115,20 @@ test.each([
   ["inf", "info"],
 ])("the nearest to %s is %s", (wanted, expected) => {
   expect(nearest(wanted, ["find", "generate", "score", "trace", "train", "info"])).toEqual([expected])
+})
+
+test.each([
+  ["fnd", "find"],
+  ["gen", "generate"],
+  ["training", "train"],
+  ["ad", "add"],
+  ["chat", undefined],
+  ["foo", undefined],
+  ["sideways", undefined],
+  ["ge", undefined],
+  ["", undefined],
+])("%s may be a slip for %s", (wanted, expected) => {
+  const names = ["find", "generate", "train", "sae", "add", "all", "nll", "local"]
+  expect(likely(wanted, names)).toBe(expected)
+  expect(didYouMean(wanted, names)).toEqual(expected === undefined ? {} : { todo: `did you mean ${expected}?` })
 })
