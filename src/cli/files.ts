@@ -30,18 +30,22 @@ export async function folderOption(options: Options, name: string): Promise<stri
 
 /** Makes sure, before long work, that a folder can be made or written to. Leaves nothing behind. @throws InputError */
 export async function assertFolderWritable(path: string): Promise<void> {
-  const facts = await stat(path).catch(() => undefined)
-  if (facts && !facts.isDirectory()) {
-    throw new InputError({
-      where: `--out ${path}`,
-      expected: "a folder to write to",
-      found: "a file",
-      todo: "name another folder",
-    })
+  const there = await nearestThere(path)
+  const refusal = (found: string, todo = "name another folder"): InputError => {
+    const which = there === path ? "" : `${there}, `
+    return new InputError({ where: `--out ${path}`, expected: "a folder to write to", found: `${which}${found}`, todo })
   }
+  if (!(await stat(there)).isDirectory()) throw refusal("a file")
+  await assertWritable(join(there, ".redline")).catch((error: unknown) => {
+    throw error instanceof InputError ? refusal(`a folder that takes no file (${error.fault.found})`, error.fault.todo) : error
+  })
+}
+
+/** A path, or what is there of it: the nearest folder or file above it. */
+async function nearestThere(path: string): Promise<string> {
   const parent = dirname(resolve(path))
-  if (!facts && parent !== resolve(path)) return assertFolderWritable(parent)
-  await assertWritable(join(path, ".redline"))
+  const facts = await stat(path).catch(() => undefined)
+  return facts || parent === resolve(path) ? path : nearestThere(parent)
 }
 
 /** The path that --out names. @throws InputError when it is of none of these formats or cannot be written. */

@@ -1,4 +1,12 @@
-import { describeMatmul, type LlamaConfig, type MatmulFacts, type MemoryPlan, openCheckpoint, planMemory } from "../index.ts"
+import {
+  describeMatmul,
+  InputError,
+  type LlamaConfig,
+  type MatmulFacts,
+  type MemoryPlan,
+  openCheckpoint,
+  planMemory,
+} from "../index.ts"
 import { openFolder } from "../node.ts"
 import type { Command, Context } from "./command.ts"
 import { count } from "./options.ts"
@@ -34,6 +42,10 @@ async function run({ options, terminal }: Context): Promise<void> {
   await using folder = await openFolder(modelPath(options))
   const checkpoint = await openCheckpoint(folder)
   const { config, warnings } = checkpoint
+  if (positions > config.maxPositions) {
+    const expected = `at most ${config.maxPositions}, the context of ${modelName(options)}`
+    throw new InputError({ where: "--positions", expected, found: `${positions}`, todo: "plan for fewer" })
+  }
   using device = await deviceOf(options)
   const matmul = await describeMatmul(device)
   const plan = planMemory(checkpoint, rows, positions, device.maxBinding, matmul.mode)

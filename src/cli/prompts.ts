@@ -54,9 +54,17 @@ export async function readPrompts(options: Options): Promise<string[]> {
 
 /**
  * The prefix that all texts of the pairs share, in whole words (ALERT's prompt).
- * @throws InputError when they share no word
+ * @throws InputError when they share no word, or there are none, as beside --vector
  */
 export function sharedPrefix(pairs: readonly Pair[]): string {
+  if (pairs.length === 0) {
+    throw new InputError({
+      where: "--vector",
+      expected: "--prompt or --prompts beside it",
+      found: "neither",
+      todo: "give a prompt",
+    })
+  }
   const texts = pairs.flatMap(({ positive, negative }) => [positive, negative])
   const first = texts[0] ?? ""
   let length = first.length

@@ -4,12 +4,17 @@ import type { Command, Context } from "./command.ts"
 
 export const report: Command = {
   name: "report",
-  summary: "write a run's report anew, or compare several runs",
-  operands: { value: "DIR …", help: "folders that redline find --out wrote", least: 1, most: Infinity },
+  summary: "write the report of a run or a study anew, or compare several runs",
+  operands: {
+    value: "DIR …",
+    help: "folders that redline find --out or redline study --out wrote; to compare, of runs alone",
+    least: 1,
+    most: Infinity,
+  },
   options: { out: { value: "DIR", help: "of several runs: the folder for comparison.html and its figure" } },
   notes: [
-    "One folder: report.html, curve.svg, curve.png, metrics.svg and metrics.png are written into it. Several: comparison.html with " +
-      "their curves in one figure and a table, in --out. The pages need no network.",
+    "One folder: report.html and its figures as SVG and PNG are written into it (of a run curve and metrics, of a study that is done " +
+      "methods and truth). Several: comparison.html with their curves in one figure and a table, in --out. The pages need no network.",
     "JSON: { files }, the files written.",
   ],
   examples: ["redline report runs/bridge", "redline report runs/bridge runs/pirate --out runs/compared"],

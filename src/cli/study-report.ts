@@ -8,12 +8,12 @@ import {
   type StudyResult,
   telling,
 } from "../index.ts"
-import { table } from "./text.ts"
+import { counted, table } from "./text.ts"
 
 /** The study as lines for a terminal. */
 export function studyLines({ topics, methods, minimum, coarseThenFine, sensitivity }: StudyResult): string[] {
   return [
-    `${topics.length} topics; last coherent coefficient: ${topics.map(({ name, last }) => `${name} ${last}`).join(", ")}`,
+    `${counted(topics.length, "topic")}; last coherent coefficient: ${topics.map(({ name, last }) => `${name} ${last}`).join(", ")}`,
     "",
     ...methodTable(methods),
     "",

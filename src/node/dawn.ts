@@ -1,6 +1,6 @@
 import { create } from "webgpu"
 import { Device, type DeviceOptions } from "../engine/device.ts"
-import { AdapterError } from "../engine/errors.ts"
+import { AdapterError, InputError } from "../engine/errors.ts"
 import { matmulPath } from "../engine/matmul-path.ts"
 import { Rest } from "./rest.ts"
 
@@ -26,8 +26,8 @@ const ALWAYS = [
  * Opens a WebGPU device through Dawn.
  *
  * The instance is kept on `globalThis`: if it were collected while a device lives, the process would abort.
- * @throws AdapterError when there is no adapter, none of that name, or the null backend alone; InputError when matrix units are
- * asked for and not there, or compute wrong.
+ * @throws AdapterError when there is no adapter, or the null backend alone; InputError when there are others than of that name, or
+ * matrix units are asked for and not there, or compute wrong.
  */
 export async function openDevice(options: OpenDeviceOptions = {}): Promise<Device> {
   const enable = [...ALWAYS, ...(options.debug ? [] : FAST)]
@@ -58,9 +58,13 @@ async function requestAdapter(gpu: GPU, name: string | undefined): Promise<GPUAd
     cause = error // Dawn throws when a name was given and matches none, with the adapters that there are
   }
   if (adapter) return adapter
-  const wanted = name === undefined ? "" : ` whose name holds «${name}»`
-  const there = cause instanceof Error ? ` (${cause.message.replace(/\s+/g, " ").trim()})` : ""
-  throw new AdapterError(`Dawn finds no WebGPU adapter${wanted}${there}: install a Vulkan driver or name another adapter`, {
-    cause,
-  })
+  const said = cause instanceof Error ? cause.message : ""
+  const others = [...new Set([...said.matchAll(/name: '([^'\n]*)'/g)].map(([, other]) => `«${other}»`))]
+  if (name !== undefined && others.length > 0) {
+    const expected = `an adapter whose name holds «${name}»`
+    const todo = "take one of them or leave --adapter out"
+    throw new InputError({ where: "--adapter", expected, found: others.join(", "), todo }, { cause })
+  }
+  const there = said === "" ? "" : ` (${said.replace(/\s+/g, " ").trim()})`
+  throw new AdapterError(`Dawn finds no WebGPU adapter${there}: install a Vulkan driver`, { cause })
 }

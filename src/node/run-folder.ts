@@ -84,7 +84,7 @@ export async function readRun(folder: string): Promise<Run> {
       where: folder,
       expected: `a run's folder with ${RECORD}`,
       found: "none",
-      todo: "make one with redline find --out",
+      todo: "make one with redline find --out or redline study --out",
     })
   }
   if (isStudyRecord(record)) {

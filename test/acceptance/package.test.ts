@@ -69,10 +69,10 @@ test("the package holds the bundles, the declarations, the embedded model and th
 
 test("both entry points load in Node.js and share their error classes", () => {
   const script = `
-    import { AdapterError } from "redline"
+    import { InputError } from "redline"
     import { openDevice } from "redline/node"
     const error = await openDevice({ adapter: "no adapter has this name" }).catch((thrown) => thrown)
-    console.log(error instanceof AdapterError)
+    console.log(error instanceof InputError)
     process.exit()`
   expect(run(consumer, process.execPath, "--input-type=module", "--eval", script)).toBe("true\n")
 })
