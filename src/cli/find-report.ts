@@ -1,4 +1,5 @@
 import { type CurvePoint, type FoundRedline, metrics, TAKEN_HOLD } from "../index.ts"
+import { heldUpTo } from "../steering/metrics.ts"
 import { bar, counted, cut, oneLine, short, table } from "./text.ts"
 
 const BAR = 24
@@ -33,8 +34,8 @@ export function curveTable(found: FoundRedline, width: number): TableLine[] {
   })
 }
 
-/** What the curve says, in sentences. */
-export function conclusion(found: FoundRedline): string[] {
+/** What the curve says, in sentences; `evaluator` names the model that judged, where it was another. */
+export function conclusion(found: FoundRedline, evaluator?: string): string[] {
   const { baseline, threshold, crossing, max, minimum, interpolated, unit, reason, settings, stopped, prompts } = found
   const averaged = prompts.length > 1 ? `, mean over ${counted(prompts.length, "prompt")}` : ""
   const metric = `${settings.metric} (${metrics[settings.metric].describe}${averaged})`
@@ -45,6 +46,7 @@ export function conclusion(found: FoundRedline): string[] {
   const advice = stopped ? [] : [`Try ${max === null ? "larger" : "smaller"} ones with --coefficients, or auto.`]
   const stop = stopped ? ["Stopped before the search was done: this is what was known by then."] : []
   if (max === null || crossing === null) {
+    if (threshold === baseline) return [...stop, `No redline found: ${reason ?? "no threshold"}.`]
     return [...stop, `No redline found: ${reason ?? "no crossing"}.`, `${metric} has not reached ${limit}.`, ...advice]
   }
   const crosses = `At ${crossing} ${metric} crosses ${limit}`
@@ -53,7 +55,7 @@ export function conclusion(found: FoundRedline): string[] {
   const length = Number((max / unit).toPrecision(2))
   return [
     ...stop,
-    `The redline is ${max}: up to there the unsteered model finds the text about as probable as its own.`,
+    `The redline is ${max}: up to there ${heldUpTo(settings.metric, evaluator)}.`,
     `${crosses}${between}.`,
     `At ${max} the vector is ${length} times as long as the mean residual it is added to.`,
     ...(minimum === null ? [] : [`The vector takes effect from ${minimum}, where kl-p95 reaches ${TAKEN_HOLD} nat.`]),
@@ -68,11 +70,12 @@ export function allTexts(found: FoundRedline): string[] {
   return [`Texts at ${at.coefficient}:`, ...texts]
 }
 
-/** What was run, in a line. */
-export function settingsLine({ layers, prompts, settings }: FoundRedline, layerRanges: string): string {
+/** What was run, in a line; `evaluator` names the model that judged, where it was another. */
+export function settingsLine({ layers, prompts, settings }: FoundRedline, layerRanges: string, evaluator?: string): string {
   const steered = `${layers.length === 1 ? "layer" : "layers"} ${layerRanges}`
   const generated = `${counted(settings.tokens, "token")}, repetition penalty ${settings.repetitionPenalty}`
-  return `${steered}; ${counted(prompts.length, "prompt")}; ${generated}`
+  const judged = evaluator === undefined ? "" : `; judged by ${evaluator}`
+  return `${steered}; ${counted(prompts.length, "prompt")}; ${generated}${judged}`
 }
 
 function kindOf({ coefficient }: CurvePoint, max: number | null, crossing: number | null): TableLine["kind"] {

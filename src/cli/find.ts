@@ -20,7 +20,7 @@ import { type Options, positive } from "./options.ts"
 import { checkPairs, type PairsSource } from "./pairs.ts"
 import { asPrompts, chatOption } from "./prompts.ts"
 import { finishSearch, openSearch, runFacts, type Search } from "./run-record.ts"
-import { describeModel, loadBeside, modelPath, openSession, type Session } from "./session.ts"
+import { checkDemo, describeFolder, describeModel, loadBeside, modelPath, openSession, type Session } from "./session.ts"
 import { ranges, wrap } from "./text.ts"
 import { heading, readVectorSource, sourceOptions, trainedOn, type VectorSource, withDemo } from "./vector-source.ts"
 import { Stopwatch } from "./stopwatch.ts"
@@ -57,10 +57,10 @@ export const find: Command = {
       "prompts. Every coefficient of the list and 0, the baseline, run as one batch; auto brackets the crossing in units of the residual " +
       "stream and refines it.",
     metricsNote,
-    "JSON: { model, adapter, vector, layers, prompts: [{ text, ids }], settings, baseline, threshold, crossing, max, interpolated, " +
-      "minimum, unit, stopped, reason, curve: [{ coefficient, metric, metrics, completions: [{ ids, logprobs, text }] }], seconds: { load, " +
-      "train, search, total } }. crossing and max are null, with a reason, when the metric never crosses. Numbers that are not " +
-      "finite are null.",
+    "JSON: { model, evaluator, adapter, vector, layers, prompts: [{ text, ids }], settings, baseline, threshold, crossing, max, " +
+      "interpolated, minimum, unit, stopped, reason, curve: [{ coefficient, metric, metrics, metricsByPrompt, completions: [{ ids, " +
+      "logprobs, text }] }], seconds: { load, train, search, total } }. evaluator is null unless another model judges; crossing and max " +
+      "are null, with a reason, when the metric never crosses. Numbers that are not finite are null.",
     "Ctrl-C stops the search and prints what is known (exit code 130); a second one ends the process at once.",
   ],
   examples: [
@@ -79,6 +79,7 @@ interface Request extends VectorSource {
 }
 
 async function run(context: Context): Promise<void> {
+  checkDemo(context.options)
   const options = withDemo(context.options, {
     ...(!context.options.has("vector") && { layers: "3-4" }),
     coefficients: "0:1.8:0.1",
@@ -120,9 +121,9 @@ async function run(context: Context): Promise<void> {
   watch.lap("search")
   const { seconds } = watch
 
-  const document = documentOf(found, vector, session, options, seconds)
-  if (terminal.json) terminal.document(document)
-  else printFound(found, vector, session, { ...context, options })
+  const judge = evaluator && describeFolder(request.evaluator as string, evaluator)
+  if (terminal.json) terminal.document(documentOf(found, vector, session, options, { evaluator: judge, seconds }))
+  else printFound(found, vector, session, { ...context, options }, judge?.name)
   terminal.note(watch.describe())
   if (out !== undefined && record) await finishSearch(out, record, found, vector, seconds)
 }
@@ -162,10 +163,11 @@ function documentOf(
   vector: SteeringVector,
   { device, model }: Session,
   options: Options,
-  seconds: Readonly<Record<string, number>>,
+  { evaluator, seconds }: Readonly<Record<"evaluator" | "seconds", Readonly<Record<string, unknown>> | undefined>>,
 ): Record<string, unknown> {
   return {
     model: describeModel(options, model),
+    evaluator,
     adapter: device.facts,
     vector: { ...describeVector(vector), file: options.text("vector") },
     layers: found.layers,
@@ -185,8 +187,14 @@ function documentOf(
   }
 }
 
-function printFound(found: FoundRedline, vector: SteeringVector, session: Session, { options, terminal }: Context): void {
-  terminal.print(...heading(options, session, vector, settingsLine(found, ranges(found.layers))))
+function printFound(
+  found: FoundRedline,
+  vector: SteeringVector,
+  session: Session,
+  { options, terminal }: Context,
+  evaluator: string | undefined,
+): void {
+  terminal.print(...heading(options, session, vector, settingsLine(found, ranges(found.layers), evaluator)))
   for (const { kind, text } of curveTable(found, terminal.width)) {
     terminal.print(
       kind === "heading" || kind === "broken"
@@ -196,6 +204,6 @@ function printFound(found: FoundRedline, vector: SteeringVector, session: Sessio
           : text,
     )
   }
-  terminal.print("", ...conclusion(found).flatMap((sentence) => wrap(sentence, terminal.width)))
+  terminal.print("", ...conclusion(found, evaluator).flatMap((sentence) => wrap(sentence, terminal.width)))
   if (options.has("texts")) terminal.print("", ...allTexts(found))
 }

@@ -35,7 +35,7 @@ export function setTable({ sets, suggested }: LayerMap): SetLine[] {
 
 /** What the characters of the map mean, and what is suggested. */
 export function mapNotes({ sets, suggested, settings, stopped }: LayerMap, width: number): string[] {
-  const { baseline, threshold } = sets[0]?.found ?? { baseline: NaN, threshold: NaN }
+  const { baseline, threshold, reason } = sets[0]?.found ?? { baseline: NaN, threshold: NaN }
   const watched = `${settings.metric} is ${short(baseline)} without steering, its threshold ${short(threshold)}`
   const shades = `░ from half-way to the threshold, ▒ beyond it, ▓ twice, █ four times as far, ${REDLINE} the redline`
   const units =
@@ -44,7 +44,9 @@ export function mapNotes({ sets, suggested, settings, stopped }: LayerMap, width
   const advice = suggested
     ? `Suggested: ${layersOf(suggested)} at ${short(suggested.redline ?? 0)}, which moves the predictions furthest before ${settings.metric} ` +
       "crosses: the largest KL at the redline. That says nothing of the topic: read the texts."
-    : "No set has a redline above 0 here: try other --coefficients."
+    : threshold === baseline && reason !== undefined
+      ? `No set has a redline: ${reason}.`
+      : "No set has a redline above 0 here: try other --coefficients."
   const stop = stopped ? ["Stopped before all sets were searched: these are those known by then."] : []
   return [`${watched}. Map: ${shades}. ${units}`, ...stop, advice].flatMap((line) => wrap(line, width))
 }

@@ -23,7 +23,7 @@ import { count, type Options, parseLayers, positive } from "./options.ts"
 import { checkPairs, type PairsSource } from "./pairs.ts"
 import { asPrompts, chatOption } from "./prompts.ts"
 import { versions } from "./run-record.ts"
-import { describeModel, openSession, type Session } from "./session.ts"
+import { checkDemo, describeModel, openSession, type Session } from "./session.ts"
 import { ranges, toJson } from "./text.ts"
 import { Stopwatch } from "./stopwatch.ts"
 import { heading, readVectorSource, sourceOptions, trainedOn, type VectorSource, withDemo } from "./vector-source.ts"
@@ -81,6 +81,7 @@ interface Request extends VectorSource {
 }
 
 async function run(context: Context): Promise<void> {
+  checkDemo(context.options)
   const options = withDemo(context.options)
   const request = await readRequest(options)
   const { terminal, signal } = context

@@ -1,5 +1,5 @@
 import { basename, relative, resolve } from "node:path"
-import { type Device, type LlamaConfig, Model, openCheckpoint, parseMatmul } from "../index.ts"
+import { type Device, InputError, type LlamaConfig, Model, openCheckpoint, parseMatmul } from "../index.ts"
 import { adapterName } from "../engine/adapter-facts.ts"
 import { embeddedModel, openDevice, openFolder } from "../node.ts"
 import type { Context } from "./command.ts"
@@ -76,6 +76,18 @@ export async function deviceOf(options: Options): Promise<Device> {
   const how = options.text("matmul")
   const matmul = how === undefined ? undefined : parseMatmul(how, "--matmul")
   return openDevice({ debug: options.has("debug"), ...(adapter !== undefined && { adapter }), ...(matmul && { matmul }) })
+}
+
+/** @throws InputError for --model beside --demo */
+export function checkDemo(options: Options): void {
+  if (!options.has("demo") || !options.has("model")) return
+  const todo = "leave --model out, or --demo"
+  throw new InputError({
+    where: "--demo",
+    expected: "no --model beside it, as it brings its own",
+    found: options.text("model") as string,
+    todo,
+  })
 }
 
 /** The model's folder. */

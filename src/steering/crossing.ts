@@ -47,7 +47,8 @@ export function thresholdOf(baseline: number, fraction: number, { direction, abs
 
 /**
  * The first crossing of a curve, walking from 0 in the direction of positive coefficients (ALERT, step 4). A metric that
- * is not finite has crossed. Later points do not matter: a metric may fall again once repetition is predictable.
+ * is not finite has crossed. Later points do not matter: a metric may fall again once repetition is predictable. A fraction of a
+ * baseline of 0 is no threshold: nothing crosses it.
  *
  * @param curve in ascending order of coefficients; those below 0 and at 0 are passed over
  * @param baseline the metric at 0
@@ -56,10 +57,9 @@ export function thresholdOf(baseline: number, fraction: number, { direction, abs
  */
 export function findCrossing(curve: readonly Point[], baseline: number, fraction: number, rule: Rule = RISES): Crossing {
   const threshold = thresholdOf(baseline, fraction, rule)
+  if (threshold === baseline) return { threshold, crossing: null, max: null, interpolated: null, reason: NO_THRESHOLD }
   const away = rule.direction === "rises" ? (a: number, b: number): number => a - b : (a: number, b: number): number => b - a
-  // With a baseline of 0 a relative threshold is 0 too: a metric that stays there has not changed.
-  const crossed = ({ value }: Point): boolean =>
-    !Number.isFinite(value) || (away(value, threshold) >= 0 && away(value, baseline) > 0)
+  const crossed = ({ value }: Point): boolean => !Number.isFinite(value) || away(value, threshold) >= 0
   const walked = [{ coefficient: 0, value: baseline }, ...curve.filter((point) => point.coefficient > 0)]
   const index = walked.findIndex((point, i) => i > 0 && crossed(point))
   if (index < 0) return { threshold, crossing: null, max: null, interpolated: null, reason: whyNone(walked, threshold, rule) }
@@ -75,6 +75,11 @@ export function findCrossing(curve: readonly Point[], baseline: number, fraction
   if (index > 1) return found
   return { ...found, reason: `the metric crosses at once, at ${above.coefficient}, the smallest positive coefficient evaluated` }
 }
+
+/** Said of a baseline of 0 whose threshold is a fraction of it. */
+const NO_THRESHOLD =
+  "the metric is 0 at coefficient 0, and a fraction of 0 is no threshold; watch improbable or kl-p95, whose thresholds are " +
+  "absolute, or generate more tokens"
 
 function whyNone(walked: readonly Point[], threshold: number, { direction }: Rule): string {
   if (walked.length === 1) return "no positive coefficient was evaluated"

@@ -175,6 +175,19 @@ export const metrics: Readonly<Record<MetricName, Metric>> = Object.fromEntries(
   all.map((metric) => [metric.name, metric]),
 ) as Record<MetricName, Metric>
 
+/** Metrics that say how probable the judging model finds the text, and nothing else. */
+const OF_PROBABILITY: ReadonlySet<MetricName> = new Set(["improbable", "nll", "perplexity"])
+
+/**
+ * What a metric shows of the texts up to its redline, in words.
+ * @param evaluator The name of the model that judged, where it was another than the one that wrote.
+ */
+export function heldUpTo(metric: MetricName, evaluator?: string): string {
+  if (!OF_PROBABILITY.has(metric)) return `${metric} has not reached its threshold`
+  if (evaluator === undefined) return "the unsteered model finds the text about as probable as its own"
+  return `${evaluator} finds the text about as probable as the one without steering`
+}
+
 /** What a search watches unless told: docs/study.md has the evidence. */
 export const DEFAULT_METRIC: MetricName = "improbable"
 

@@ -13,8 +13,11 @@ const SEARCH = ["find", ...PAIR, "--layers", "3-4", "--tokens", "8", "--coeffici
 
 /** The texts at every coefficient. */
 async function texts(...more: string[]): Promise<unknown[]> {
-  const { curve } = (await cli.json(...SEARCH, ...more)) as { curve: { completions: { text: string }[] }[] }
-  return curve.map(({ completions }) => completions.map(({ text }) => text))
+  return textsOf((await cli.json(...SEARCH, ...more))["curve"])
+}
+
+function textsOf(curve: unknown): unknown[] {
+  return (curve as { completions: { text: string }[] }[]).map(({ completions }) => completions.map(({ text }) => text))
 }
 
 describe("--temperature and --seed", () => {
@@ -69,7 +72,9 @@ describe("an evaluator that cannot judge is refused, and no run is begun", () =>
 
   test("a model without a tokenizer judges by ids", async () => {
     modelWith(cli, "no-tokenizer", { "tokenizer.json": null, "tokenizer_config.json": null })
-    expect(await texts("--evaluator", "no-tokenizer")).toEqual(await texts())
+    const { curve, evaluator } = await cli.json(...SEARCH, "--evaluator", "no-tokenizer")
+    expect(textsOf(curve)).toEqual(await texts())
+    expect(evaluator).toMatchObject({ name: "no-tokenizer", path: "no-tokenizer", layers: 6 })
   })
 })
 

@@ -32,6 +32,10 @@ describe("help", () => {
     [["trace", "--help"], "--capture NAMES"],
     [["train", "--help"], "--method NAME"],
     [["info", "--help"], "--positions N"],
+    [["report", "--help"], "redline study --out"],
+    [["help"], "redline generate"],
+    [["help", "find"], "metricsByPrompt"],
+    [["help", "vector"], "redline vector show"],
   ])("redline %j", async (args, part) => {
     const { code, stdout, errors } = await redline(...args)
     expect({ code, errors }).toEqual({ code: 0, errors: [] })

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest"
-import { allTexts, conclusion, curveTable } from "../../src/cli/find-report.ts"
+import { allTexts, conclusion, curveTable, settingsLine } from "../../src/cli/find-report.ts"
 import { linesOf } from "../../src/cli/files.ts"
 import { sharedPrefix } from "../../src/cli/prompts.ts"
 import { middleThird } from "../../src/cli/layers.ts"
@@ -108,6 +108,32 @@ test.each([
   expect(conclusion(result)).toEqual(sentences)
 })
 
+test.each([
+  ["nll", undefined, "the unsteered model finds the text about as probable as its own"],
+  ["improbable", "judge", "judge finds the text about as probable as the one without steering"],
+  ["kl-p50", undefined, "kl-p50 has not reached its threshold"],
+  ["steered-nll", "judge", "steered-nll has not reached its threshold"],
+  ["repetition", undefined, "repetition has not reached its threshold"],
+] as const)("what holds up to the redline of %s, judged by %s", (metric, evaluator, said) => {
+  const { settings, ...rest } = found([2, 1.5, 4.8])
+  expect(conclusion({ ...rest, settings: { ...settings, metric } }, evaluator)[0]).toBe(
+    `The redline is 0.5: up to there ${said}.`,
+  )
+})
+
+test("a baseline of 0 without an absolute threshold has no redline and no threshold to name", () => {
+  expect(conclusion(found([0, 0, 0.5]))).toEqual([
+    "No redline found: the metric is 0 at coefficient 0, and a fraction of 0 is no threshold; watch improbable or kl-p95, whose " +
+      "thresholds are absolute, or generate more tokens.",
+  ])
+})
+
+test("the settings name another model that judges", () => {
+  const line = "layers 3-4; 2 prompts; 32 tokens, repetition penalty 1.1"
+  expect(settingsLine(found([2]), "3-4")).toBe(line)
+  expect(settingsLine(found([2]), "3-4", "judge")).toBe(`${line}; judged by judge`)
+})
+
 test("all texts are those at the redline, ids where there is no text", () => {
   expect(allTexts(found([2, 1.5, 4.8]))).toEqual(["Texts at 0.5:", `  «I am» →${TEXTS[1]}`, "  «7 8» → 2 3"])
 })
@@ -134,6 +160,10 @@ test.each([[["happy", "sad"]], [["sadly", "sad"]], [["… a", "… b"]]])("%j sh
   expect(() => sharedPrefix([{ positive, negative }])).toThrow(
     "expected --prompt, --prompts or pairs that begin with the same words",
   )
+})
+
+test("without pairs there is no prefix: a vector needs a prompt", () => {
+  expect(() => sharedPrefix([])).toThrow("--vector: expected --prompt or --prompts beside it, found neither; give a prompt")
 })
 
 test("blank lines are no prompts", () => {

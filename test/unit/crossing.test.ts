@@ -18,7 +18,6 @@ describe("the first crossing", () => {
     ["NaN beyond", [2, 2, 2, NaN, NaN], { crossing: 3, max: 2, interpolated: null }],
     ["infinite beyond", [2, 2, Infinity], { crossing: 2, max: 1, interpolated: null }],
     ["halfway between two points", [2, 2, 2.8], { crossing: 2, max: 1, interpolated: 1.5 }],
-    ["baseline 0, flat then rising", [0, 0, 0, 0.1], { crossing: 3, max: 2, interpolated: 2 }],
     ["a negative baseline", [-2, -1.7, -1.5], { crossing: 2, max: 1 }],
   ])("%s", (_, values, expected) => {
     const found = findCrossing(curve(...values), values[0] as number, 0.2)
@@ -41,6 +40,14 @@ test("a curve that crosses at once has the baseline as its maximum, and says so"
   const found = findCrossing(curve(2, 3, 4), 2, 0.25)
   expect(found).toMatchObject({ crossing: 1, max: 0, interpolated: 0.5 })
   expect(found.reason).toMatch(/^the metric crosses at once, at 1/)
+})
+
+test("a fraction of a baseline of 0 is no threshold: nothing crosses, and the reason says so", () => {
+  const none = { threshold: 0, crossing: null, max: null, interpolated: null }
+  const reason = expect.stringMatching(/^the metric is 0 at coefficient 0, and a fraction of 0 is no threshold; watch improbable/)
+  for (const direction of ["rises", "falls"] as const) {
+    expect(findCrossing(curve(0, 0, 0.1, -1, NaN), 0, 0.2, { direction })).toEqual({ ...none, reason })
+  }
 })
 
 test("what lies below 0 belongs to the curve, not to the crossing", () => {

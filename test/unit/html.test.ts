@@ -23,6 +23,7 @@ const ESCAPED = "&lt;b a=&quot;1&quot;&gt;&amp;&#39;"
 test.each<[string, Run]>([
   ["a run's name", { ...run, name: HOSTILE }],
   ["a model's name", { ...run, model: { name: HOSTILE } }],
+  ["an evaluator's name", { ...run, evaluator: { name: HOSTILE } }],
   ["a reason", withResult({ max: null, crossing: null, reason: HOSTILE })],
   ["a prompt", { ...run, prompts: [{ text: HOSTILE, ids: [1] }] }],
   ["a token", withCompletion({ ids: [1], logprobs: [0], text: HOSTILE, pieces: [HOSTILE] })],
@@ -110,6 +111,37 @@ test.each<[string, Run, string, string]>([
   const html = reportHtml(of, figures)
   expect(html).toContain(`<h1>${sentence}</h1>`)
   expect(html).toContain(explanation)
+})
+
+test.each<[string, Run, string[]]>([
+  [
+    "the model itself",
+    run,
+    ["Up to there the unsteered model finds the text about as probable as its own.", "unsteered model expects"],
+  ],
+  [
+    "an evaluator",
+    { ...run, evaluator: { name: "judge" } },
+    [
+      ", judged by judge</p>",
+      "Up to there judge finds the text about as probable as the one without",
+      "the less judge expects",
+      "evaluator name",
+    ],
+  ],
+  [
+    "a metric of no probability",
+    { ...run, settings: { ...run.settings, metric: "kl-p50" } },
+    ["Up to there kl-p50 has not reached its threshold. At 1.5, kl-p50"],
+  ],
+  [
+    "a metric without a threshold",
+    withResult({ baseline: 0, threshold: 0, max: null, crossing: null, reason: "it is 0" }),
+    ["<p>nll has no threshold: it is 0.</p>"],
+  ],
+])("the report names who judged and what follows: %s", (_, of, parts) => {
+  const html = reportHtml(of, figures)
+  for (const part of parts) expect(html).toContain(part)
 })
 
 test.each<[string, Run]>([

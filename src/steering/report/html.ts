@@ -1,4 +1,4 @@
-import { metrics } from "../metrics.ts"
+import { heldUpTo, metrics } from "../metrics.ts"
 import type { RecordedCompletion, RecordedPoint, Run } from "../record.ts"
 import { runColor } from "./figures.ts"
 import { type GradesDrawn, gradesHtml } from "./grade-html.ts"
@@ -15,7 +15,7 @@ export interface ReportFigures {
 
 /** A run as one HTML file that needs nothing else. Figures are SVG, as the figures' functions give them. */
 export function reportHtml(run: Run, figures: ReportFigures): string {
-  const { adapter, versions, model, vector, layers, prompts, settings } = run
+  const { adapter, versions, model, evaluator, vector, layers, prompts, settings } = run
   const small = figures.metrics.map(
     ({ name, svg }) => `<figure>${svg}<figcaption><b>${name}</b> ${escape(metrics[name].describe)}</figcaption></figure>`,
   )
@@ -25,16 +25,22 @@ export function reportHtml(run: Run, figures: ReportFigures): string {
     section("The curve", points.length > 0 && byWidth(figures.curve, figures.curveNarrow, curveCaption(run))),
     section("Every metric", small.length > 0 && `<div class="multiples">${small.join("\n")}</div>`),
     section("Grades", grades.length > 0 && gradesHtml(run, grades)),
-    section("Texts", points.length > 0 && `${SHADES}${points.join("\n")}`),
+    section("Texts", points.length > 0 && `${shades(run)}${points.join("\n")}`),
     section("Settings", definitions({ ...settings, prompts: prompts.map(nameOf).join(" · ") })),
     section(
       "Model, vector, environment",
-      definitions({ ...model, ...prefixed("vector", vector), ...prefixed("adapter", adapter), ...versions }),
+      definitions({
+        ...model,
+        ...prefixed("evaluator", evaluator ?? {}),
+        ...prefixed("vector", vector),
+        ...prefixed("adapter", adapter),
+        ...versions,
+      }),
     ),
   ]
   return page(
     `${run.name}: redline`,
-    `<header><p class="over">${escape(model.name)}, vector of layers ${layers.join(", ")}</p><h1>${escape(headline(run))}</h1>
+    `<header><p class="over">${escape(model.name)}, vector of layers ${layers.join(", ")}${evaluator ? `, judged by ${escape(evaluator.name)}` : ""}</p><h1>${escape(headline(run))}</h1>
 <p>${escape(explanation(run))}</p></header>
 ${sections.filter((text) => text !== "").join("\n")}`,
   )
@@ -43,7 +49,8 @@ ${sections.filter((text) => text !== "").join("\n")}`,
 const section = (heading: string, body: string | false): string =>
   body === false ? "" : `<section><h2>${heading}</h2>${body}</section>`
 
-const SHADES = `<p class="legend">The darker a token, the less the unsteered model expects it:
+const shades = ({ evaluator }: Run): string =>
+  `<p class="legend">The darker a token, the less ${evaluator ? escape(evaluator.name) : "the unsteered model"} expects it:
 ${[1, 3, 5, 7, 9].map((s) => `<i class="s${s}">−${s - 1}${s === 9 ? " or less" : ""}</i>`).join(" ")} nats</p>
 `
 
@@ -77,13 +84,14 @@ function curveCaption({ result }: Run): string {
   return `${levels ?? ""}The band spans the prompts.`
 }
 
-function explanation({ result, settings }: Run): string {
+function explanation({ result, settings, evaluator }: Run): string {
   if (!result) return "Run it again with the same settings: it goes on where it stopped."
   const { crossing, baseline, threshold, reason, minimum } = result
   const limit = `its threshold ${shown(threshold)} (${shown(baseline)} at coefficient 0)`
+  if (crossing === null && threshold === baseline) return `${settings.metric} has no threshold: ${reason ?? "its baseline is 0"}.`
   if (crossing === null) return `${settings.metric} has not reached ${limit}: ${reason ?? "no crossing"}.`
   const takes = minimum === null || minimum === undefined ? "" : ` The vector takes effect from ${minimum}.`
-  return `Up to there the unsteered model finds the text about as probable as its own. At ${crossing}, ${settings.metric} (${metrics[settings.metric].describe}) crosses ${limit}.${takes}`
+  return `Up to there ${heldUpTo(settings.metric, evaluator?.name)}. At ${crossing}, ${settings.metric} (${metrics[settings.metric].describe}) crosses ${limit}.${takes}`
 }
 
 function pointSection(point: RecordedPoint, { result, prompts, settings }: Run): string {
