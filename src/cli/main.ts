@@ -97,11 +97,9 @@ function memberNamed(first: string, second: string | undefined, group: readonly 
 
 function unknownName(where: string, name: string | undefined, names: readonly string[]): never {
   const expected = `one of ${names.join(", ")}`
-  if (name === undefined || isOption(name)) {
-    const help = where === "command" ? "redline --help" : `redline ${where} --help`
-    throw new InputError({ where, expected, found: name ?? "nothing", todo: `«${help}» says more` })
-  }
-  throw new InputError({ where, expected, found: quote(name), ...didYouMean(name, names) })
+  const help = { todo: `«redline ${where === "command" ? "" : `${where} `}--help» says more` }
+  if (name === undefined || isOption(name)) throw new InputError({ where, expected, found: name ?? "nothing", ...help })
+  throw new InputError({ where, expected, found: quote(name), ...help, ...didYouMean(name, names) })
 }
 
 const isOption = (word: string | undefined): boolean => word?.startsWith("-") ?? false

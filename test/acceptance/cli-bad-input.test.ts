@@ -14,6 +14,7 @@ describe("bad input is one line and exit code 2, and leaves nothing behind", () 
   test.each<[string, string[], string]>([
     ["no command", [], "command: expected one of find, generate, .*, info, found nothing"],
     ["an unknown command", ["fnd"], "command: .*did you mean find\\?"],
+    ["a word near no command", ["chat"], "command: .*found «chat»; «redline --help» says more$"],
     ["an option before the command", ["--json"], "command: .*found --json"],
     ["an unknown option", ["find", "--promt", "x"], "find: .*found --promt; did you mean --prompt\\?"],
     ["another command's option", ["score", "--text", "x", "--tokens", "3"], "score: .*found --tokens"],

@@ -74,7 +74,8 @@ describe("find", () => {
   test("JSON and --out", async () => {
     const document = await json("find", ...QUICK, "--prompt", "Hello", "--prompts", "prompts.txt", "--out", "run/deep")
     expect(Object.keys(document)).toEqual(
-      ["model", "adapter", "vector", "layers", "prompts", "settings", "baseline", "threshold", "crossing", "max"].concat([
+      ["model", "evaluator", "adapter", "vector", "layers", "prompts", "settings", "baseline", "threshold", "crossing"].concat([
+        "max",
         "interpolated",
         "minimum",
         "unit",
@@ -86,6 +87,7 @@ describe("find", () => {
     )
     expect(document).toMatchObject({
       model: { name: "tiny-talk", layers: 6, hiddenSize: 256 },
+      evaluator: null,
       vector: { method: "mean", modelHint: "tiny-talk", layers: [3, 4], norms: { 3: expect.any(Number), 4: expect.any(Number) } },
       layers: [3, 4],
       prompts: [{ text: "Hello" }, { text: "I am", ids: [4080, 40, 325] }, { text: "Hello, everyone." }],
