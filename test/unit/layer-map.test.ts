@@ -80,9 +80,9 @@ test("the table and its notes", () => {
     "Stopped before all sets were searched: these are those known by then.",
     "No set has a redline above 0 here: try other --coefficients.",
   ])
-  const without = map.sets.map((set) => ({
-    ...set,
-    found: { ...set.found, baseline: 0, threshold: 0, reason: "a fraction of 0" },
+  const without = map.sets.map((each) => ({
+    ...each,
+    found: { ...each.found, baseline: 0, threshold: 0, reason: "a fraction of 0" },
   }))
   expect(mapNotes({ ...map, sets: without, suggested: null }, 1000).at(-1)).toBe("No set has a redline: a fraction of 0.")
 })
