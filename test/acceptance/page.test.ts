@@ -4,7 +4,8 @@ import { unzipSync } from "fflate"
 import type { Browser, Page } from "playwright-core"
 import { afterAll, beforeAll, expect, test } from "vitest"
 import { LOOK, launch, shoot, sides, visitDemo } from "../helpers/demo-page.ts"
-import { pause, type Script, scriptedEngine } from "../helpers/scripted-engine.ts"
+import { catalogue, found, generating, pieces, searching } from "../helpers/demo-scripts.ts"
+import { pause, type Script, type ScriptedEngine, scriptedEngine } from "../helpers/scripted-engine.ts"
 
 // What the page does with what an engine says, whatever the engine: here it says what it is told to.
 
@@ -16,80 +17,12 @@ beforeAll(async () => {
 })
 afterAll(() => browser?.close())
 
-const models = ["tiny", "tiny-chat"].map((name) => ({
-  name,
-  layers: 6,
-  hiddenSize: 256,
-  bytes: 11e6,
-  chat: name === "tiny-chat",
-  prompt: name === "tiny" ? "I live in a small house." : "Please tell me a story.",
-}))
-const vectors = ["bridge", "pirate"].map((name) => ({ name, models: ["tiny", "tiny-chat"], layers: [3, 4], topic: name }))
-const limits = { characters: 500, prompts: 4, messages: 3, tokens: 64, coefficients: 48 }
-const adapter = { name: "a scripted engine", software: true }
-
-const catalogue: Script = (_request, send) => send({ type: "catalogue", version: "1.2.3", adapter, models, vectors, limits })
-
-const pieces = [" The", " long", " bridge", " is <b>old</b>", "."]
-const found = {
-  type: "found",
-  metric: "improbable",
-  layers: [3, 4],
-  baseline: 0,
-  limit: 0.025,
-  crossing: 0.85,
-  max: 0.8,
-  minimum: 0.4,
-  files: { "run.json": "{}", "curve.jsonl": "a line\n" },
-}
-
 const SEARCH_STEPS = [
   ["Waiting for the engine", "2 ahead"],
   ["Loading tiny", "4.0 of 11.0 MB"],
   ["Training the vector", "16 of 64 texts"],
   ["Searching", "3 of 7 coefficients"],
 ] as const
-
-/** A search that says everything there is to say, and waits for `next` after each of the steps. */
-function searching(next: () => Promise<void>): Script {
-  return async (_request, send) => {
-    send({ type: "queued", ahead: 2 })
-    await next()
-    send({ type: "loading", model: "tiny", bytes: 4e6, totalBytes: 11e6 })
-    await next()
-    send({ type: "training", done: 16, total: 64 })
-    await next()
-    send({ type: "settings", metric: "improbable", layers: [3, 4], unit: 2 })
-    send({ type: "searching", done: 3, total: 7, batch: 0.5 })
-    await next()
-    // In the order of evaluation, which is not that of the axis.
-    for (const coefficient of [0, 0.4, 1.2, 0.8]) {
-      const logprobs = pieces.map((_, i) => -coefficient * 2 * i)
-      send({
-        type: "point",
-        coefficient,
-        metric: Math.max(0, coefficient - 0.78),
-        completions: [
-          { pieces, logprobs },
-          { pieces, logprobs },
-        ],
-      })
-    }
-    await next()
-    send(found)
-  }
-}
-
-const generating: Script = async ({ coefficient }, send, gone) => {
-  for (const [i, piece] of pieces.entries()) {
-    for (const side of ["unsteered", "steered"]) send({ type: "token", side, piece })
-    send({ type: "logprobs", side: "unsteered", from: i, values: [-0.5] })
-    await pause(20, gone)
-  }
-  send({ type: "logprobs", side: "steered", from: 0, values: pieces.map((_, i) => -i * Number(coefficient)) })
-  for (const side of ["unsteered", "steered"]) send({ type: "end", side, stopped: "length" })
-  send({ type: "done" })
-}
 
 const LOOKS = [
   [1100, "light"],
@@ -243,6 +176,23 @@ test("in a chat each side has its own history, and a conversation has an end", a
   await shoot(page, "chat")
   await page.getByRole("button", { name: "Clear" }).click()
   await expect.poll(() => page.locator(".turn").count()).toBe(0)
+})
+
+test("a new token that is opened in the same tab is taken, and none is kept where the browser forbids it", async () => {
+  await using engine: ScriptedEngine = await scriptedEngine(dist, {
+    catalogue: (request, send, gone) =>
+      engine.asked.at(-1)?.authorization === "Bearer new"
+        ? catalogue(request, send, gone)
+        : send({ type: "failed", message: "another token", bad: true }),
+  })
+  const BLOCKED = `Object.defineProperty(window, "sessionStorage", { get() { throw new DOMException("no", "SecurityError") } })`
+  await using visit = await visitDemo(browser, engine.url, BLOCKED)
+  const { page, noise } = visit
+  await page.getByText("another token").waitFor()
+  await page.goto(`${engine.url}#token=new&vector=pirate`)
+  await expect.poll(() => page.getByRole("combobox", { name: "Vector" }).inputValue()).toBe("pirate")
+  expect(page.url()).toBe(`${engine.url}#vector=pirate`)
+  expect(noise).toEqual([])
 })
 
 test("the vector and the run can be taken away", async () => {
