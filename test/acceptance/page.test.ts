@@ -3,7 +3,7 @@ import { join } from "node:path"
 import { unzipSync } from "fflate"
 import type { Browser, Page } from "playwright-core"
 import { afterAll, beforeAll, expect, test } from "vitest"
-import { LOOK, launch, shoot, sides, visitDemo } from "../helpers/demo-page.ts"
+import { drag, LOOK, launch, shoot, sides, visitDemo } from "../helpers/demo-page.ts"
 import { catalogue, found, generating, pieces, searching } from "../helpers/demo-scripts.ts"
 import { pause, type Script, type ScriptedEngine, scriptedEngine } from "../helpers/scripted-engine.ts"
 
@@ -176,6 +176,34 @@ test("in a chat each side has its own history, and a conversation has an end", a
   await shoot(page, "chat")
   await page.getByRole("button", { name: "Clear" }).click()
   await expect.poll(() => page.locator(".turn").count()).toBe(0)
+})
+
+test("the address is written when the slider rests, and where the browser refuses that, all else goes on", async () => {
+  await using engine = await scriptedEngine(dist, { catalogue, generate: generating })
+  const FEW = `
+    const write = history.replaceState.bind(history)
+    window.left = 1
+    history.replaceState = (...args) => {
+      if (window.left-- <= 0) throw new DOMException("too many", "SecurityError")
+      write(...args)
+    }
+    navigator.clipboard.writeText = async (text) => void (window.copied = text)`
+  await using visit = await visitDemo(browser, engine.url, FEW)
+  const { page, noise } = visit
+  await page.getByRole("slider").waitFor()
+  for (const coefficient of [1, 0.5]) {
+    await page.evaluate(drag(coefficient))
+    await page.getByRole("button", { name: "Copy the link" }).click()
+    await expect
+      .poll(() => page.evaluate("window.copied"))
+      .toBe(`${engine.url}#model=tiny&vector=bridge&coefficient=${coefficient}`)
+    await expect.poll(() => engine.asked.at(-1)?.request["coefficient"]).toBe(coefficient)
+    if (coefficient === 1) await expect.poll(() => page.url()).toBe(await page.evaluate("window.copied"))
+  }
+  await expect.poll(() => page.evaluate("window.left")).toBe(-1)
+  expect(engine.asked).toHaveLength(3)
+  expect(page.url()).toContain("coefficient=1")
+  expect(noise).toEqual([])
 })
 
 test("a new token that is opened in the same tab is taken, and none is kept where the browser forbids it", async () => {

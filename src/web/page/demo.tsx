@@ -1,7 +1,7 @@
 import type { JSX } from "preact"
 import { useEffect, useRef, useState } from "preact/hooks"
 import type { Catalogue, Connection } from "../protocol.ts"
-import { type Choices, missing, readChoices, steeringOf, writeChoices } from "./choices.ts"
+import { type Choices, missing, readChoices, steeringOf, tokenOf, writeChoices } from "./choices.ts"
 import { Downloads } from "./downloads.tsx"
 import { useSearch } from "./search.ts"
 import { SearchSection } from "./search-section.tsx"
@@ -11,6 +11,9 @@ import { useTrial } from "./trial.ts"
 
 /** How long the slider must rest before it asks for texts, in ms. */
 const REST = 250
+
+/** How long the choices must rest before the address tells them, in ms: browsers refuse more than 100 writes in half a minute. */
+const WRITTEN = 400
 
 /** What a redline is of: another model, vector, layers or way of asking has another. */
 const subjectOf = (choices: Choices): string => JSON.stringify([steeringOf(choices), choices.chat])
@@ -66,7 +69,7 @@ export function Demo({ connection, catalogue }: { connection: Connection; catalo
         legend={points === undefined || points.length === 0}
         onStart={start}
       />
-      <Downloads connection={connection} choices={choices} found={found} />
+      <Downloads connection={connection} catalogue={catalogue} choices={choices} found={found} />
     </>
   )
 }
@@ -75,19 +78,27 @@ export function Demo({ connection, catalogue }: { connection: Connection; catalo
 function useChoices(catalogue: Catalogue): [Choices, (news: Partial<Choices>) => Choices, () => Choices] {
   const [choices, setChoices] = useState(() => readChoices(location.hash, catalogue))
   const latest = useRef(choices)
-  const set = (now: Choices): Choices => {
-    latest.current = now
-    setChoices(now)
-    return now
+  const waiting = useRef<ReturnType<typeof setTimeout>>(undefined)
+  const write = (): void => {
+    // A token that was just pasted is still to be read, by the page that loads.
+    if (tokenOf(location.hash) !== null) return
+    try {
+      history.replaceState(null, "", writeChoices(latest.current, catalogue))
+    } catch {
+      // Refused, as after many others: the next change tries again.
+    }
   }
   useEffect(() => {
-    const onHash = (): void => void set(readChoices(location.hash, catalogue))
+    const onHash = (): void => setChoices((latest.current = readChoices(location.hash, catalogue)))
     addEventListener("hashchange", onHash)
     return () => removeEventListener("hashchange", onHash)
   }, [catalogue])
   const update = (news: Partial<Choices>): Choices => {
-    const now = set({ ...latest.current, ...news })
-    history.replaceState(null, "", writeChoices(now, catalogue))
+    const now = { ...latest.current, ...news }
+    latest.current = now
+    setChoices(now)
+    clearTimeout(waiting.current)
+    waiting.current = setTimeout(write, WRITTEN)
     return now
   }
   return [choices, update, () => latest.current]
