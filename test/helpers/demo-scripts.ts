@@ -71,3 +71,9 @@ export const generating: Script = async ({ coefficient }, send, gone) => {
   for (const side of ["unsteered", "steered"]) send({ type: "end", side, stopped: "length" })
   send({ type: "done" })
 }
+
+/** A chat's answers, which name the side and the number of messages. */
+export const answering: Script = ({ input }, send) => {
+  const { length } = (input as { steered: unknown[] }).steered
+  for (const side of ["unsteered", "steered"]) send({ type: "token", side, piece: `${side} ${length}` })
+}
