@@ -1,4 +1,4 @@
-import { basename, join } from "node:path"
+import { basename, extname, join } from "node:path"
 import { InputError, type TrainingMethod, trainingMethods, type VectorFormat } from "../index.ts"
 import { assertFolderWritable, checkedOut } from "./files.ts"
 import { layersOption } from "./layers.ts"
@@ -126,7 +126,7 @@ async function readOuts(
     throw new InputError({ where: `--out ${out}`, expected: `a folder for ${sources.length} vectors`, found: "a file's name" })
   }
   const nameless = sources.some(({ file }) => file === undefined)
-  if (nameless) {
+  if (nameless || (sources.length === 1 && extname(out) !== "" && !out.endsWith("/"))) {
     throw new InputError({ where: `--out ${out}`, expected: "a name that ends in .safetensors or .gguf", found: "another" })
   }
   const outs = sources.map(({ file }) =>

@@ -52,8 +52,8 @@ export const train: Command = {
   ],
   examples: [
     "redline train --pairs pairs.jsonl --layers 3-4 --out wedding.safetensors",
-    'redline train --positive "I am happy" --negative "I am sad" --layers suggested --out happy.gguf',
-    "redline train --pairs pairs/*.jsonl --method pca-center --out vectors/ --format gguf",
+    'redline train --positive "I am happy" --negative "I am sad" --layers 3-4 --out happy.gguf',
+    "redline train --pairs pairs/*.jsonl --method pca-center --layers suggested --out vectors/ --format gguf",
     "redline train --sae models/tiny-talk-sae --layers 3 --pairs pairs.jsonl --out wedding.safetensors",
   ],
   run,

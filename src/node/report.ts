@@ -37,7 +37,7 @@ async function writeStudyReport(folder: string, kept: Study): Promise<string[]> 
 }
 
 async function writeRunReport(folder: string): Promise<string[]> {
-  const run = await readRun(folder)
+  const run = await runWithCurve(folder)
   const { figures, html, document } = await drawing()
   const curve = figures.curveFigure(run, document)
   const all = figures.metricsFigure(run, document)
@@ -47,6 +47,14 @@ async function writeRunReport(folder: string): Promise<string[]> {
   const last = grades.at(-1)
   const graded = last && { "grades.svg": last.wide }
   return await writeAll(folder, { "report.html": report, "curve.svg": curve, "metrics.svg": all, ...graded })
+}
+
+/** @throws InputError for a run that was stopped before its first coefficient. */
+async function runWithCurve(folder: string): Promise<Run> {
+  const run = await readRun(folder)
+  if (run.curve.length > 0) return run
+  const todo = "run redline find with the same --out again: it goes on"
+  throw new InputError({ where: join(folder, "curve.jsonl"), expected: "at least one coefficient", found: "none", todo })
 }
 
 /** The study's topics that were graded, by their last grading. */
@@ -86,7 +94,7 @@ async function gradeSummaries(folder: string): Promise<GradeSummary[]> {
  */
 export async function writeComparison(folders: readonly string[], out: string): Promise<string[]> {
   if (folders.length < 2) throw new InputError({ where: "runs", expected: "at least two to compare", found: `${folders.length}` })
-  const runs = await Promise.all(folders.map(readRun))
+  const runs = await Promise.all(folders.map(runWithCurve))
   const { figures, html, document } = await drawing()
   const figure = figures.comparisonFigure(runs, document)
   const narrow = figures.comparisonFigure(runs, document, figures.NARROW)

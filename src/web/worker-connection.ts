@@ -1,4 +1,4 @@
-import type { Connection, RequestKind, Requests } from "./protocol.ts"
+import type { CommonEvent, Connection, RequestKind, Requests } from "./protocol.ts"
 
 /** What goes to the worker: a request, or that the one of this number is to stop. */
 export type ToWorker =
@@ -14,23 +14,31 @@ export type FromWorker =
 export interface WorkerPort {
   postMessage(message: ToWorker): void
   addEventListener(type: "message", listener: (event: { readonly data: FromWorker }) => void): void
-  addEventListener(type: "error", listener: (event: { readonly message: string }) => void): void
+  addEventListener(type: "error", listener: (event: { readonly message?: string }) => void): void
 }
 
 /** An engine in a worker: requests and events are messages with a number. */
 export function workerConnection(port: WorkerPort): Connection {
   const listeners = new Map<number, (message: FromWorker) => void>()
   let next = 0
+  let failure: (CommonEvent & { readonly type: "failed" }) | undefined
   port.addEventListener("message", ({ data }) => listeners.get(data.id)?.(data))
   port.addEventListener("error", ({ message }) => {
-    const text = `the engine's worker failed (${message}); load the page again`
+    const why = message || "it did not load" // which a plain event tells
+    const text = `the engine's worker failed (${why}); load the page again`
+    const event = { type: "failed", message: text, bad: false } as const
+    failure = event
     for (const [id, listener] of listeners) {
-      listener({ id, event: { type: "failed", message: text, bad: false } })
+      listener({ id, event })
       listener({ id, end: true })
     }
   })
   return {
     async *ask<K extends RequestKind>(kind: K, request: Requests[K]["request"], signal?: AbortSignal) {
+      if (failure) {
+        yield failure as Requests[K]["event"]
+        return
+      }
       const id = next++
       const waiting: FromWorker[] = []
       let wake = (): void => {}

@@ -127,5 +127,11 @@ test("report draws one run anew and compares several", async () => {
   expect(compared["files"]).toContain("compared/comparison.html")
   expect(readFileSync(cli.at("compared/comparison.html"), "utf8")).toContain("run")
   await cli.expectBadInput(["report", "nowhere"], "nowhere: expected a folder")
+  cpSync(cli.at("whole"), cli.at("stopped"), { recursive: true })
+  writeFileSync(cli.at("stopped/run/curve.jsonl"), "")
+  await cli.expectBadInput(
+    ["report", "stopped/run"],
+    "stopped/run/curve.jsonl: expected at least one coefficient, found none; run",
+  )
   await cli.expectBadInput(["report", "whole/run", "torn/run"], ".*--out")
 })

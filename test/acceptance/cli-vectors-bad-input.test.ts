@@ -44,6 +44,11 @@ describe("bad input is one line and exit code 2, and leaves nothing behind", () 
       train("--pairs", bridge, "one-pair.jsonl"),
       "--out x.safetensors: expected a folder for 2 vectors",
     ],
+    [
+      "a file of another format",
+      ["train", bridge, "--out", "x.txt"],
+      "--out x.txt: expected a name that ends in .safetensors or",
+    ],
     ["two files of one name", ["train", bridge, bridge, "--out", "x"], "x/bridge.safetensors: .*names of their own"],
     ["a broken file among many", ["train", bridge, "empty-side.jsonl", "--out", "x"], "empty-side.jsonl, line 1"],
     ["another format", ["train", bridge, "--out", "x", "--format", "npz"], "--format: expected safetensors or gguf, found «npz»"],

@@ -5,6 +5,7 @@ import { bufferSource, readSafetensors, readTensorF32, readVector, type Steering
 import { CommandLine } from "../helpers/cli.ts"
 import { PAIR, writePairs } from "../helpers/cli-files.ts"
 import { writeVectorFiles } from "../helpers/cli-vector-files.ts"
+import { tinyTalkFolder } from "../helpers/fixtures.ts"
 
 const cli = new CommandLine()
 const at = (name: string): string => cli.at(name)
@@ -91,6 +92,12 @@ describe("vector", () => {
     await cli.json("vector", "convert", "four.safetensors", "there.gguf")
     expect(await cli.json("vector", "convert", "there.gguf", "back.safetensors")).toMatchObject({ from: "there.gguf" })
     expect(readFileSync(at("back.safetensors"))).toEqual(readFileSync(at("four.safetensors")))
+  })
+
+  test("convert takes some of the layers", async () => {
+    const all = join(tinyTalkFolder, "vectors/calm.safetensors")
+    await cli.json("vector", "convert", all, "calm.gguf", "--layers", "1-5")
+    expect((await stored("calm.gguf")).layers).toEqual([1, 2, 3, 4, 5])
   })
 
   test("combine adds up over the union of layers and notes other models", async () => {

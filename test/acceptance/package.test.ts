@@ -35,7 +35,7 @@ function run(cwd: string, command: string, ...args: string[]): string {
 // The package is made of a copy of the working tree: the bundles that other tests run stay as they are.
 beforeAll(() => {
   const source = join(scratch, "source")
-  const left = new Set([".git", "node_modules", "dist"])
+  const left = new Set([".git", ".cache", "node_modules", "dist"])
   cpSync(root, source, { recursive: true, filter: (path) => !left.has(basename(path)) })
   symlinkSync(modules, join(source, "node_modules"), "junction")
   run(source, "npm", "pack", "--silent", "--pack-destination", scratch)
@@ -52,9 +52,15 @@ test("the package holds the bundles, the declarations, the embedded model and th
   const entries = readdirSync(installed, { recursive: true, withFileTypes: true })
   const files = entries.filter((entry) => entry.isFile()).map((entry) => relative(installed, join(entry.parentPath, entry.name)))
   const expected =
-    /^(dist\/(index|node|cli|chunk-\w+)\.js|dist\/web\/(index\.html|icon\.svg|page\.js|style\.css)|dist\/types\/.+\.d\.ts|models\/tiny-talk(-instruct|-sae)?\/.+|rubrics\/axbench\.md|package\.json|[A-Z]+(\.md)?)$/
+    /^(dist\/(index|node|cli|chunk-\w+)\.js|dist\/web\/(index\.html|icon\.svg|page\.js|style\.css)|dist\/types\/.+\.d\.ts|models\/tiny-talk(-instruct|-sae)?\/.+|rubrics\/axbench\.md|docs\/[\w-]+\.(md|svg|png)|package\.json|[A-Z]+(\.md)?)$/
   expect(files.filter((file) => !expected.test(file))).toEqual([])
-  expect(files.filter((file) => !file.includes("/")).toSorted()).toEqual(["CHANGELOG.md", "LICENSE", "README.md", "package.json"])
+  expect(files.filter((file) => !file.includes("/")).toSorted()).toEqual([
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    "LICENSE",
+    "README.md",
+    "package.json",
+  ])
   expect(files).toEqual(
     expect.arrayContaining([
       "dist/cli.js",

@@ -3,8 +3,9 @@ import { join } from "node:path"
 import { unzipSync } from "fflate"
 import type { Browser, Page } from "playwright-core"
 import { afterAll, beforeAll, expect, test } from "vitest"
-import { LOOK, launch, shoot, sides, visitDemo } from "../helpers/demo-page.ts"
-import { pause, type Script, scriptedEngine } from "../helpers/scripted-engine.ts"
+import { drag, LOOK, launch, shoot, sides, visitDemo } from "../helpers/demo-page.ts"
+import { answering, catalogue, found, generating, pieces, searching } from "../helpers/demo-scripts.ts"
+import { pause, type Script, type ScriptedEngine, scriptedEngine } from "../helpers/scripted-engine.ts"
 
 // What the page does with what an engine says, whatever the engine: here it says what it is told to.
 
@@ -16,80 +17,12 @@ beforeAll(async () => {
 })
 afterAll(() => browser?.close())
 
-const models = ["tiny", "tiny-chat"].map((name) => ({
-  name,
-  layers: 6,
-  hiddenSize: 256,
-  bytes: 11e6,
-  chat: name === "tiny-chat",
-  prompt: name === "tiny" ? "I live in a small house." : "Please tell me a story.",
-}))
-const vectors = ["bridge", "pirate"].map((name) => ({ name, models: ["tiny", "tiny-chat"], layers: [3, 4], topic: name }))
-const limits = { characters: 500, prompts: 4, messages: 3, tokens: 64, coefficients: 48 }
-const adapter = { name: "a scripted engine", software: true }
-
-const catalogue: Script = (_request, send) => send({ type: "catalogue", version: "1.2.3", adapter, models, vectors, limits })
-
-const pieces = [" The", " long", " bridge", " is <b>old</b>", "."]
-const found = {
-  type: "found",
-  metric: "improbable",
-  layers: [3, 4],
-  baseline: 0,
-  limit: 0.025,
-  crossing: 0.85,
-  max: 0.8,
-  minimum: 0.4,
-  files: { "run.json": "{}", "curve.jsonl": "a line\n" },
-}
-
 const SEARCH_STEPS = [
   ["Waiting for the engine", "2 ahead"],
   ["Loading tiny", "4.0 of 11.0 MB"],
   ["Training the vector", "16 of 64 texts"],
   ["Searching", "3 of 7 coefficients"],
 ] as const
-
-/** A search that says everything there is to say, and waits for `next` after each of the steps. */
-function searching(next: () => Promise<void>): Script {
-  return async (_request, send) => {
-    send({ type: "queued", ahead: 2 })
-    await next()
-    send({ type: "loading", model: "tiny", bytes: 4e6, totalBytes: 11e6 })
-    await next()
-    send({ type: "training", done: 16, total: 64 })
-    await next()
-    send({ type: "settings", metric: "improbable", layers: [3, 4], unit: 2 })
-    send({ type: "searching", done: 3, total: 7, batch: 0.5 })
-    await next()
-    // In the order of evaluation, which is not that of the axis.
-    for (const coefficient of [0, 0.4, 1.2, 0.8]) {
-      const logprobs = pieces.map((_, i) => -coefficient * 2 * i)
-      send({
-        type: "point",
-        coefficient,
-        metric: Math.max(0, coefficient - 0.78),
-        completions: [
-          { pieces, logprobs },
-          { pieces, logprobs },
-        ],
-      })
-    }
-    await next()
-    send(found)
-  }
-}
-
-const generating: Script = async ({ coefficient }, send, gone) => {
-  for (const [i, piece] of pieces.entries()) {
-    for (const side of ["unsteered", "steered"]) send({ type: "token", side, piece })
-    send({ type: "logprobs", side: "unsteered", from: i, values: [-0.5] })
-    await pause(20, gone)
-  }
-  send({ type: "logprobs", side: "steered", from: 0, values: pieces.map((_, i) => -i * Number(coefficient)) })
-  for (const side of ["unsteered", "steered"]) send({ type: "end", side, stopped: "length" })
-  send({ type: "done" })
-}
 
 const LOOKS = [
   [1100, "light"],
@@ -137,7 +70,10 @@ test("a search is visible from the queue to the redline, the slider then stands 
   expect(noise).toEqual([])
 })
 
-test("moving the slider stops the former texts, and asks once when it rests", async () => {
+/** Longer than the slider must rest before it asks for texts. */
+const RESTED = 400
+
+test("moving the slider stops the former texts, and asks once when it rests, unless they were cleared", async () => {
   const endless: Script = async (_request, send, gone) => {
     while (!gone.aborted) {
       send({ type: "token", side: "steered", piece: " and" })
@@ -154,9 +90,14 @@ test("moving the slider stops the former texts, and asks once when it rests", as
   await expect.poll(() => engine.asked.length).toBe(3)
   await expect.poll(() => engine.asked[1]).toMatchObject({ request: { coefficient: 0 }, gone: true })
   expect(engine.asked[2]).toMatchObject({ request: { coefficient: 0.1 }, gone: false })
+  await expect.poll(async () => (await sides(page)).steered).toContain(" and")
   await page.getByRole("button", { name: "Stop" }).click()
   await expect.poll(() => engine.asked[2]?.gone).toBe(true)
   await expect.poll(() => page.getByRole("button", { name: "Stop" }).count()).toBe(0)
+  await page.evaluate(`{ ${drag(1)}; [...document.querySelectorAll("button")].find((one) => one.innerText === "Clear").click() }`)
+  await expect.poll(() => page.locator(".turn").count()).toBe(0)
+  await page.waitForTimeout(RESTED)
+  expect(engine.asked.length).toBe(3)
 })
 
 test("what goes wrong is said where it was asked for, and an engine that is away can be asked again", async () => {
@@ -218,20 +159,33 @@ test("a link holds every choice, and a token in it does not stay in the address"
     })
 })
 
-test("in a chat each side has its own history, and a conversation has an end", async () => {
-  const generate: Script = ({ input }, send) => {
-    const turn = (input as { steered: unknown[] }).steered.length
-    for (const side of ["unsteered", "steered"]) send({ type: "token", side, piece: `${side} ${turn}` })
-    send({ type: "done" })
+async function say(page: Page, message: string): Promise<void> {
+  await page.getByLabel(/essage to both/).fill(message)
+  await page.keyboard.press("Enter")
+}
+
+test("in a chat each side has its own history, what is not answered goes back to be sent again, and a conversation has an end", async () => {
+  let times = 0
+  const generate: Script = async (request, send, gone) => {
+    times++
+    if (times === 1) send({ type: "failed", message: "out of memory", bad: false })
+    else if (times === 2) await new Promise((resolve) => gone.addEventListener("abort", resolve))
+    else await answering(request, send, gone)
   }
   await using engine = await scriptedEngine(dist, { catalogue, generate })
   await using visit = await visitDemo(browser, `${engine.url}#model=tiny-chat`)
   const { page } = visit
-  await page.getByLabel("Message to both").fill("Hello")
-  await page.keyboard.press("Enter")
+  const box = page.getByLabel("Message to both")
+  await say(page, "Hello")
+  await page.getByText("out of memory").waitFor()
+  await expect.poll(() => box.inputValue()).toBe("Hello")
+  await page.getByRole("button", { name: "Send" }).click()
+  await expect.poll(() => times).toBe(2)
+  await page.getByRole("button", { name: "Stop" }).click()
+  await expect.poll(() => box.inputValue()).toBe("Hello")
+  await page.getByRole("button", { name: "Send" }).click()
   await expect.poll(() => sides(page)).toEqual({ unsteered: "unsteered 1", steered: "steered 1" })
-  await page.getByLabel("Next message to both").fill("And now?")
-  await page.keyboard.press("Enter")
+  await say(page, "And now?")
   await expect.poll(() => sides(page)).toEqual({ unsteered: "unsteered 3", steered: "steered 3" })
   const history = (side: string): object[] => [
     { role: "user", content: "Hello" },
@@ -243,6 +197,110 @@ test("in a chat each side has its own history, and a conversation has an end", a
   await shoot(page, "chat")
   await page.getByRole("button", { name: "Clear" }).click()
   await expect.poll(() => page.locator(".turn").count()).toBe(0)
+})
+
+test("a redline that is found leaves alone what is being answered, and redoes what was", async () => {
+  let [end, answer] = [(): void => {}, (): void => {}]
+  const find: Script = async (_request, send) => {
+    await new Promise<void>((resolve) => (end = resolve))
+    send(found)
+  }
+  const generate: Script = async (request, send, gone) => {
+    void answering(request, send, gone)
+    await new Promise<void>((resolve) => (answer = resolve))
+    send({ type: "done" })
+  }
+  await using engine = await scriptedEngine(dist, { catalogue, find, generate })
+  await using visit = await visitDemo(browser, `${engine.url}#model=tiny-chat`)
+  const { page } = visit
+  const clear = page.getByRole("button", { name: "Clear" })
+  const search = async (): Promise<void> => {
+    const { length } = engine.asked
+    await page.getByRole("button", { name: "Find the redline" }).click()
+    await expect.poll(() => engine.asked.length).toBe(length + 1)
+  }
+  await say(page, "Hello")
+  await expect.poll(() => sides(page)).toEqual({ unsteered: "unsteered 1", steered: "steered 1" })
+  answer()
+  await clear.waitFor()
+  await search()
+  await say(page, "And now?")
+  await expect.poll(() => sides(page)).toEqual({ unsteered: "unsteered 3", steered: "steered 3" })
+  end()
+  await expect.poll(() => page.getByRole("slider").getAttribute("aria-valuetext")).toBe("0.8, up to the redline")
+  await page.waitForTimeout(RESTED)
+  expect(engine.asked.at(-1)).toMatchObject({ kind: "generate", request: { coefficient: 0 }, gone: false })
+  answer()
+  await clear.waitFor()
+  await search()
+  end()
+  const said = [{ content: "Hello" }, { content: "steered 1" }, { content: "And now?" }]
+  await expect.poll(() => engine.asked.at(-1)).toMatchObject({ request: { coefficient: 0.8, input: { steered: said } } })
+  await page.getByText("steered × 0.8").waitFor()
+  expect(await page.locator(".message").allTextContents()).toEqual(["Hello", "And now?"])
+})
+
+test("the address is written when the slider rests, and where the browser refuses that, all else goes on", async () => {
+  await using engine = await scriptedEngine(dist, { catalogue, generate: generating })
+  const FEW = `
+    const write = history.replaceState.bind(history)
+    window.left = 1
+    history.replaceState = (...args) => {
+      if (window.left-- <= 0) throw new DOMException("too many", "SecurityError")
+      write(...args)
+    }
+    navigator.clipboard.writeText = async (text) => void (window.copied = text)`
+  await using visit = await visitDemo(browser, engine.url, FEW)
+  const { page, noise } = visit
+  await page.getByRole("slider").waitFor()
+  for (const coefficient of [1, 0.5]) {
+    await page.evaluate(drag(coefficient))
+    await page.getByRole("button", { name: "Copy the link" }).click()
+    await expect
+      .poll(() => page.evaluate("window.copied"))
+      .toBe(`${engine.url}#model=tiny&vector=bridge&coefficient=${coefficient}`)
+    await expect.poll(() => engine.asked.at(-1)?.request["coefficient"]).toBe(coefficient)
+    if (coefficient === 1) await expect.poll(() => page.url()).toBe(await page.evaluate("window.copied"))
+  }
+  await expect.poll(() => page.evaluate("window.left")).toBe(-1)
+  expect(engine.asked).toHaveLength(3)
+  expect(page.url()).toContain("coefficient=1")
+  expect(noise).toEqual([])
+})
+
+test("a link to another vector that is opened in the same tab ends what was about the former", async () => {
+  const find: Script = (_request, _send, gone) => new Promise((resolve) => gone.addEventListener("abort", () => resolve()))
+  await using engine = await scriptedEngine(dist, { catalogue, find, generate: answering })
+  const link = `${engine.url}#model=tiny-chat&vector=`
+  await using visit = await visitDemo(browser, `${link}bridge`)
+  const { page } = visit
+  await say(page, "Hello")
+  await expect.poll(() => sides(page)).toEqual({ unsteered: "unsteered 1", steered: "steered 1" })
+  await page.getByRole("button", { name: "Find the redline" }).click()
+  await expect.poll(() => engine.asked.at(-1)?.kind).toBe("find")
+  await page.goto(`${link}pirate&coefficient=0.5`)
+  await expect.poll(() => engine.asked.at(-1)?.gone).toBe(true)
+  await expect.poll(() => page.locator(".turn").count()).toBe(0)
+  await say(page, "Ahoy")
+  await expect.poll(() => sides(page)).toEqual({ unsteered: "unsteered 1", steered: "steered 1" })
+  expect(engine.asked.at(-1)?.request).toMatchObject({ vector: { name: "pirate" }, coefficient: 0.5 })
+})
+
+test("a new token that is opened in the same tab is taken, and none is kept where the browser forbids it", async () => {
+  await using engine: ScriptedEngine = await scriptedEngine(dist, {
+    catalogue: (request, send, gone) =>
+      engine.asked.at(-1)?.authorization === "Bearer new"
+        ? catalogue(request, send, gone)
+        : send({ type: "failed", message: "another token", bad: true }),
+  })
+  const BLOCKED = `Object.defineProperty(window, "sessionStorage", { get() { throw new DOMException("no", "SecurityError") } })`
+  await using visit = await visitDemo(browser, engine.url, BLOCKED)
+  const { page, noise } = visit
+  await page.getByText("another token").waitFor()
+  await page.goto(`${engine.url}#token=new&vector=pirate`)
+  await expect.poll(() => page.getByRole("combobox", { name: "Vector" }).inputValue()).toBe("pirate")
+  expect(page.url()).toBe(`${engine.url}#vector=pirate`)
+  expect(noise).toEqual([])
 })
 
 test("the vector and the run can be taken away", async () => {

@@ -63,6 +63,8 @@ test("train, search, slide, chat, share and take away", async () => {
   const [download] = await Promise.all([page.waitForEvent("download"), page.getByText("Vector (.gguf)").click()])
   expect(download.suggestedFilename()).toBe("vector.gguf")
 
+  const end = await page.getByRole("slider").inputValue()
+  await expect.poll(() => page.url()).toContain(`&coefficient=${end}`)
   const link = page.url()
   expect(link).not.toContain("token=a-token")
   await using other = await visitDemo(browser, link.replace("#", "#token=a-token&"))

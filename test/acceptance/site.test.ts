@@ -1,5 +1,5 @@
 import { spawnSync } from "node:child_process"
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs"
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { gzipSync } from "node:zlib"
@@ -25,9 +25,13 @@ let browser: Browser
 let visit: DemoVisit
 let page: Page
 
+function build(out: string): { status: number | null; stderr: string } {
+  const program = [join(root, "scripts/run.mjs"), join(root, "scripts/site.ts"), "--out", out]
+  return spawnSync(process.execPath, program, { cwd: root, encoding: "utf8" })
+}
+
 beforeAll(async () => {
-  const program = [join(root, "scripts/run.mjs"), join(root, "scripts/site.ts"), "--out", site]
-  const built = spawnSync(process.execPath, program, { cwd: root, encoding: "utf8" })
+  const built = build(site)
   if (built.status !== 0) throw new Error(built.stderr)
   host = await scriptedEngine(scratch) // without a script it only serves files
   browser = await launch()
@@ -45,6 +49,18 @@ test("all code of the page, its engine included, is less than 200 kB gzipped", (
   expect(code.toSorted()).toEqual(["icon.svg", "index.html", "page.js", "style.css", "worker.js"])
   const sizes = code.map((name) => gzipSync(readFileSync(join(site, name))).byteLength)
   expect(sizes.reduce((sum, size) => sum + size, 0)).toBeLessThan(200_000)
+})
+
+test("a folder of other files is left as it is", () => {
+  const folder = join(scratch, "thesis")
+  mkdirSync(folder)
+  writeFileSync(join(folder, "thesis.txt"), "years of work")
+  const { status, stderr } = build(folder)
+  const message = `site: --out ${folder}: expected a new or empty folder, or one of npm run site alone, found thesis.txt in it; name another\n`
+  expect({ status, stderr }).toEqual({ status: 2, stderr: message })
+  expect(readdirSync(folder)).toEqual(["thesis.txt"])
+  expect(build(join(folder, "thesis.txt")).status).toBe(2)
+  expect(readFileSync(join(folder, "thesis.txt"), "utf8")).toBe("years of work")
 })
 
 /** A worker whose tokens' times are kept, and those at which their text is in the document. */

@@ -56,3 +56,12 @@ export async function sides(page: Page): Promise<{ unsteered: string; steered: s
   const text = async (side: string): Promise<string> => (await turn.locator(`article.${side} i`).allTextContents()).join("")
   return { unsteered: await text("unsteered"), steered: await text("steered") }
 }
+
+/** A program for the browser: the slider is dragged to a coefficient in 50 steps, faster than the page is drawn. */
+export const drag = (to: number): string => `{
+  const slider = document.querySelector("#coefficient")
+  for (let i = 1; i <= 50; i++) {
+    slider.value = (${to} * i) / 50
+    slider.dispatchEvent(new Event("input", { bubbles: true }))
+  }
+}`

@@ -99,6 +99,25 @@ test("an engine that does not open is said, and the next request opens it again,
   expect(opened).toBe(3)
 })
 
+test.each([
+  [{}, "it did not load"],
+  [{ message: "" }, "it did not load"],
+  [{ message: "no such thing" }, "no such thing"],
+])("a worker's error %j is told to the requests that wait, and to every later one", async (event, why) => {
+  let fail = (_event: object): void => {}
+  const connection = workerConnection({
+    postMessage: () => {},
+    addEventListener: (type: string, listener: (event: never) => void) => {
+      if (type === "error") fail = listener as typeof fail
+    },
+  })
+  const waiting = all(connection.ask("catalogue", {}))
+  fail(event)
+  const failed = [{ type: "failed", message: `the engine's worker failed (${why}); load the page again`, bad: false }]
+  expect(await waiting).toEqual(failed)
+  expect(await all(connection.ask("catalogue", {}))).toEqual(failed)
+})
+
 const BAD_GATEWAY = ["text/html", "<h1>Bad gateway</h1>"] as const
 
 test("events over HTTP are lines, whole whatever the pieces that they come in; a refusal is one too", async () => {

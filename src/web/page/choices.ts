@@ -51,6 +51,9 @@ export function firstChoices({ models, vectors, limits }: Catalogue, name: strin
   }
 }
 
+/** The token that a link to a server may hold beside the choices. */
+export const tokenOf = (hash: string): string | null => new URLSearchParams(hash.replace(/^#/, "")).get("token")
+
 /** What a link's hash says, and for the rest, and what does not fit the catalogue, what a page begins with. */
 export function readChoices(hash: string, catalogue: Catalogue): Choices {
   const said = new URLSearchParams(hash.replace(/^#/, ""))

@@ -1,7 +1,7 @@
 import type { JSX } from "preact"
 import { useEffect, useRef, useState } from "preact/hooks"
-import type { Catalogue, Connection } from "../protocol.ts"
-import { type Choices, missing, readChoices, steeringOf, writeChoices } from "./choices.ts"
+import type { Catalogue, Connection, Found } from "../protocol.ts"
+import { type Choices, missing, readChoices, steeringOf, tokenOf, writeChoices } from "./choices.ts"
 import { Downloads } from "./downloads.tsx"
 import { useSearch } from "./search.ts"
 import { SearchSection } from "./search-section.tsx"
@@ -9,8 +9,8 @@ import { SteerForm } from "./steer-form.tsx"
 import { TrialSection } from "./trial-section.tsx"
 import { useTrial } from "./trial.ts"
 
-/** How long the slider must rest before it asks for texts, in ms. */
-const REST = 250
+/** How long the choices must rest before the address tells them, in ms: browsers refuse more than 100 writes in half a minute. */
+const REST = 400
 
 /** What a redline is of: another model, vector, layers or way of asking has another. */
 const subjectOf = (choices: Choices): string => JSON.stringify([steeringOf(choices), choices.chat])
@@ -18,16 +18,9 @@ const subjectOf = (choices: Choices): string => JSON.stringify([steeringOf(choic
 export function Demo({ connection, catalogue }: { connection: Connection; catalogue: Catalogue }): JSX.Element {
   const [choices, update, latest] = useChoices(catalogue)
   const search = useSearch(connection)
-  const trial = useTrial(connection)
-  const waiting = useRef<ReturnType<typeof setTimeout>>(undefined)
+  const trial = useTrial(connection, (prompt) => latest().prompt === "" && update({ prompt }))
   const { found, points } = search.result ?? {}
 
-  const again = (): void => {
-    clearTimeout(waiting.current)
-    waiting.current = setTimeout(() => {
-      if (missing(latest()) === undefined && latest().prompt !== "") trial.again(latest())
-    }, REST)
-  }
   const change = (news: Partial<Choices>): void => {
     const before = latest()
     const now = update(news)
@@ -36,12 +29,24 @@ export function Demo({ connection, catalogue }: { connection: Connection; catalo
     if (now.model !== before.model || now.chat !== before.chat) return trial.clear()
     const { coefficient, where, tokens, temperature } = news
     const matters = other || [coefficient, where, tokens, temperature].some((value) => value !== undefined)
-    // A chat begins with a message; a text, as soon as the slider moves.
-    if (matters && (trial.turns.length > 0 || (coefficient !== undefined && !now.chat))) again()
+    if (matters && (trial.turns.length > 0 || coefficient !== undefined)) trial.again(latest)
   }
   const choose = (coefficient: number): void => change({ coefficient })
+  // What is being made was asked for since the search began: it stays, and the slider alone moves.
+  const onFound = ({ max }: Found): void => {
+    if (max === null) return
+    if (trial.task.busy()) update({ coefficient: max })
+    else choose(max)
+  }
+  useHash((hash) => {
+    const now = readChoices(hash, catalogue)
+    if (subjectOf(now) !== subjectOf(latest())) {
+      search.clear()
+      trial.clear()
+    }
+    update(now)
+  })
   const start = (): void => {
-    clearTimeout(waiting.current)
     trial.start(latest())
     if (latest().chat && missing(latest()) === undefined) update({ prompt: "" })
   }
@@ -52,12 +57,7 @@ export function Demo({ connection, catalogue }: { connection: Connection; catalo
         <h2 id="what">Model and vector</h2>
         <SteerForm {...form} />
       </section>
-      <SearchSection
-        {...form}
-        search={search}
-        onStart={() => search.start(latest(), ({ max }) => max !== null && choose(max))}
-        onChoose={choose}
-      />
+      <SearchSection {...form} search={search} onStart={() => search.start(latest(), onFound)} onChoose={choose} />
       <TrialSection
         {...form}
         trial={trial}
@@ -66,7 +66,7 @@ export function Demo({ connection, catalogue }: { connection: Connection; catalo
         legend={points === undefined || points.length === 0}
         onStart={start}
       />
-      <Downloads connection={connection} choices={choices} found={found} />
+      <Downloads connection={connection} catalogue={catalogue} choices={choices} found={found} />
     </>
   )
 }
@@ -75,20 +75,34 @@ export function Demo({ connection, catalogue }: { connection: Connection; catalo
 function useChoices(catalogue: Catalogue): [Choices, (news: Partial<Choices>) => Choices, () => Choices] {
   const [choices, setChoices] = useState(() => readChoices(location.hash, catalogue))
   const latest = useRef(choices)
-  const set = (now: Choices): Choices => {
+  const waiting = useRef<ReturnType<typeof setTimeout>>(undefined)
+  const write = (): void => {
+    // A token that was just pasted is still to be read, by the page that loads.
+    if (tokenOf(location.hash) !== null) return
+    try {
+      history.replaceState(null, "", writeChoices(latest.current, catalogue))
+    } catch {
+      // Refused, as after many others: the next change tries again.
+    }
+  }
+  const update = (news: Partial<Choices>): Choices => {
+    const now = { ...latest.current, ...news }
     latest.current = now
     setChoices(now)
-    return now
-  }
-  useEffect(() => {
-    const onHash = (): void => void set(readChoices(location.hash, catalogue))
-    addEventListener("hashchange", onHash)
-    return () => removeEventListener("hashchange", onHash)
-  }, [catalogue])
-  const update = (news: Partial<Choices>): Choices => {
-    const now = set({ ...latest.current, ...news })
-    history.replaceState(null, "", writeChoices(now, catalogue))
+    clearTimeout(waiting.current)
+    waiting.current = setTimeout(write, REST)
     return now
   }
   return [choices, update, () => latest.current]
+}
+
+/** Tells of another link that was opened in this tab. */
+function useHash(onHash: (hash: string) => void): void {
+  const latest = useRef(onHash)
+  latest.current = onHash
+  useEffect(() => {
+    const tell = (): void => latest.current(location.hash)
+    addEventListener("hashchange", tell)
+    return () => removeEventListener("hashchange", tell)
+  }, [])
 }

@@ -1,19 +1,20 @@
 import { strToU8, zipSync } from "fflate"
 import type { JSX } from "preact"
 import { useState } from "preact/hooks"
-import type { Connection, Found } from "../protocol.ts"
-import { type Choices, missing, steeringOf } from "./choices.ts"
+import type { Catalogue, Connection, Found } from "../protocol.ts"
+import { type Choices, missing, steeringOf, writeChoices } from "./choices.ts"
 import { Status } from "./status.tsx"
 import { useTask } from "./task.ts"
 
 export interface DownloadsProps {
   readonly connection: Connection
+  readonly catalogue: Catalogue
   readonly choices: Choices
   readonly found: Found | undefined
 }
 
 /** What can be taken away: the vector, the run, a link. */
-export function Downloads({ connection, choices, found }: DownloadsProps): JSX.Element {
+export function Downloads({ connection, catalogue, choices, found }: DownloadsProps): JSX.Element {
   const task = useTask()
   const vector = (format: "safetensors" | "gguf"): void => {
     const lacking = missing(choices)
@@ -39,7 +40,7 @@ export function Downloads({ connection, choices, found }: DownloadsProps): JSX.E
         <button type="button" disabled={!found} onClick={() => found && save("run.zip", zipped(found))}>
           Run (.zip)
         </button>
-        <CopyLink />
+        <CopyLink hash={writeChoices(choices, catalogue)} />
         <Status {...task} onStop={task.stop} />
       </div>
       <p class="faint">
@@ -50,11 +51,12 @@ export function Downloads({ connection, choices, found }: DownloadsProps): JSX.E
   )
 }
 
-function CopyLink(): JSX.Element {
+/** The address bar tells the choices a little later. */
+function CopyLink({ hash }: { hash: string }): JSX.Element {
   const [said, setSaid] = useState("")
   const copy = async (): Promise<void> => {
     try {
-      await navigator.clipboard.writeText(location.href)
+      await navigator.clipboard.writeText(new URL(hash, location.href).href)
       setSaid("copied")
     } catch {
       setSaid("the address bar has it: copy it there")

@@ -16,11 +16,16 @@ export interface TaskState {
 }
 
 export interface Task extends TaskState {
-  /** Stops what runs, and hands each event to `onEvent` until the request ends. What is common to all is shown by the task. */
+  /**
+   * Stops what runs, and hands each event to `onEvent` until the request ends. What is common to all is shown by the task.
+   * Resolves to why it failed; to undefined where it did not, or was stopped.
+   */
   readonly run: <E extends { readonly type: string }>(
     ask: (signal: AbortSignal) => AsyncIterable<E>,
     onEvent: (event: Exclude<E, CommonEvent>) => void,
-  ) => Promise<void>
+  ) => Promise<string | undefined>
+  /** Whether a request runs, between renderings too. */
+  readonly busy: () => boolean
   readonly stop: () => void
   /** Says why nothing is asked. */
   readonly fail: (problem: string) => void
@@ -51,16 +56,17 @@ export function useTask(): Task {
       show("Asking the engine", "")
       let problem: string | undefined
       for await (const event of ask(own.signal)) {
-        if (own.signal.aborted) return
+        if (own.signal.aborted) return undefined
         const common = event as unknown as CommonEvent
         if (common.type === "failed") problem = common.message
         else if (!tell(common, show)) onEvent(event as Exclude<typeof event, CommonEvent>)
       }
-      if (running.current !== own) return
+      if (running.current !== own) return undefined
       running.current = undefined
       setState({ activity: undefined, problem })
+      return problem
     }
-    return { run, stop, fail, show }
+    return { run, busy: () => running.current !== undefined, stop, fail, show }
   }, [])
   useEffect(() => () => running.current?.abort(), [])
   return { ...state, ...actions }

@@ -1,4 +1,4 @@
-import { useState } from "preact/hooks"
+import { useRef, useState } from "preact/hooks"
 import type { ChatMessage } from "../../engine/chat.ts"
 import type { Connection, GenerateEvent, GenerateRequest, Side } from "../protocol.ts"
 import { type Choices, missing, steeringOf } from "./choices.ts"
@@ -25,8 +25,8 @@ export interface Trial {
   readonly turns: readonly Turn[]
   /** Continues the prompt, or answers it after the turns so far. */
   readonly start: (choices: Choices) => void
-  /** The last turn anew, with other settings. */
-  readonly again: (choices: Choices) => void
+  /** The last turn anew, as soon as the settings rest; a text may begin so, a chat begins with a message. */
+  readonly again: (choices: () => Choices) => void
   readonly clear: () => void
 }
 
@@ -37,16 +37,32 @@ const REPETITION_PENALTY = 1.1
 
 const EMPTY: Answer = { pieces: [], logprobs: [], stopped: undefined }
 
-export function useTrial(connection: Connection): Trial {
+/** How long the settings must rest before they ask for texts, in ms. */
+const REST = 250
+
+/** @param onUnanswered Gets a prompt back that failed, or was stopped, before either side had said anything. */
+export function useTrial(connection: Connection, onUnanswered: (prompt: string) => void): Trial {
   const task = useTask()
-  const [turns, setTurns] = useState<readonly Turn[]>([])
-  const generate = (choices: Choices, before: readonly Turn[], prompt: string): void => {
+  const [turns, latest, setTurns] = useTurns()
+  const waiting = useRef<ReturnType<typeof setTimeout>>(undefined)
+  const takeBack = (): void => {
+    const last = latest().at(-1)
+    if (last === undefined || SIDES.some((side) => last.answers[side].pieces.length > 0)) return
+    setTurns(latest().slice(0, -1))
+    onUnanswered(last.prompt)
+  }
+  const stop = (): void => {
+    clearTimeout(waiting.current)
+    task.stop()
+    takeBack()
+  }
+  const generate = async (choices: Choices, before: readonly Turn[], prompt: string): Promise<void> => {
     const lacking = missing(choices)
     if (lacking !== undefined) return task.fail(lacking)
     let turn: Turn = { prompt, coefficient: choices.coefficient, answers: { unsteered: EMPTY, steered: EMPTY } }
     const show = (news: Turn): void => setTurns([...before, (turn = news)])
     show(turn)
-    void task.run(
+    const problem = await task.run(
       (signal) => connection.ask("generate", generateRequest(choices, before, prompt), signal),
       (event) => {
         if (event.type === "done") return
@@ -55,17 +71,40 @@ export function useTrial(connection: Connection): Trial {
         task.show("Generating", `${made} of ${choices.tokens} tokens`, made / choices.tokens)
       },
     )
+    if (problem !== undefined) takeBack()
+  }
+  const redo = (choices: Choices): void => {
+    const prompt = latest().at(-1)?.prompt ?? (choices.chat ? "" : choices.prompt)
+    if (missing(choices) === undefined && prompt !== "") void generate(choices, latest().slice(0, -1), prompt)
   }
   return {
-    task,
+    task: { ...task, stop },
     turns,
-    start: (choices) => generate(choices, choices.chat ? turns : [], choices.prompt),
-    again: (choices) => generate(choices, turns.slice(0, -1), turns.at(-1)?.prompt ?? choices.prompt),
+    start: (choices) => {
+      clearTimeout(waiting.current)
+      takeBack()
+      void generate(choices, choices.chat ? latest() : [], choices.prompt)
+    },
+    again: (choices) => {
+      clearTimeout(waiting.current)
+      waiting.current = setTimeout(() => redo(choices()), REST)
+    },
     clear: () => {
-      task.stop()
       setTurns([])
+      stop()
     },
   }
+}
+
+/** The turns; the second tells them as they are, between renderings too. */
+function useTurns(): [readonly Turn[], () => readonly Turn[], (turns: readonly Turn[]) => void] {
+  const [turns, setTurns] = useState<readonly Turn[]>([])
+  const latest = useRef(turns)
+  const set = (now: readonly Turn[]): void => {
+    latest.current = now
+    setTurns(now)
+  }
+  return [turns, () => latest.current, set]
 }
 
 type SideEvent = Extract<GenerateEvent, { readonly side: Side }>
