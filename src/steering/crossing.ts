@@ -57,12 +57,15 @@ export function thresholdOf(baseline: number, fraction: number, { direction, abs
  */
 export function findCrossing(curve: readonly Point[], baseline: number, fraction: number, rule: Rule = RISES): Crossing {
   const threshold = thresholdOf(baseline, fraction, rule)
-  if (threshold === baseline) return { threshold, crossing: null, max: null, interpolated: null, reason: NO_THRESHOLD }
   const away = rule.direction === "rises" ? (a: number, b: number): number => a - b : (a: number, b: number): number => b - a
-  const crossed = ({ value }: Point): boolean => !Number.isFinite(value) || away(value, threshold) >= 0
+  const none = threshold === baseline
+  const crossed = ({ value }: Point): boolean => !Number.isFinite(value) || (!none && away(value, threshold) >= 0)
   const walked = [{ coefficient: 0, value: baseline }, ...curve.filter((point) => point.coefficient > 0)]
   const index = walked.findIndex((point, i) => i > 0 && crossed(point))
-  if (index < 0) return { threshold, crossing: null, max: null, interpolated: null, reason: whyNone(walked, threshold, rule) }
+  if (index < 0) {
+    const reason = none ? NO_THRESHOLD : whyNone(walked, threshold, rule)
+    return { threshold, crossing: null, max: null, interpolated: null, reason }
+  }
 
   const above = walked[index] as Point
   const below = walked[index - 1] as Point

@@ -46,7 +46,8 @@ test("a fraction of a baseline of 0 is no threshold: nothing crosses, and the re
   const none = { threshold: 0, crossing: null, max: null, interpolated: null }
   const reason = expect.stringMatching(/^the metric is 0 at coefficient 0, and a fraction of 0 is no threshold; watch improbable/)
   for (const direction of ["rises", "falls"] as const) {
-    expect(findCrossing(curve(0, 0, 0.1, -1, NaN), 0, 0.2, { direction })).toEqual({ ...none, reason })
+    expect(findCrossing(curve(0, 0, 0.1, -1), 0, 0.2, { direction })).toEqual({ ...none, reason })
+    expect(findCrossing(curve(0, 0, 0.1, NaN), 0, 0.2, { direction })).toMatchObject({ crossing: 3, max: 2 })
   }
 })
 
