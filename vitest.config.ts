@@ -10,11 +10,12 @@ const wgslAsText = {
 }
 
 // Three files at a time: what they wait for (programs, browsers, a software adapter) leaves two processors idle with fewer.
-const project = (name: string, include: string[], timeout: number) => ({
+const project = (name: string, timeout: number, globalSetup: string[] = []) => ({
   plugins: [wgslAsText],
   test: {
     name,
-    include,
+    include: [`test/${name}/**/*.test.ts`],
+    globalSetup,
     setupFiles: "test/helpers/equality.ts",
     testTimeout: timeout,
     hookTimeout: timeout,
@@ -26,11 +27,7 @@ const project = (name: string, include: string[], timeout: number) => ({
 
 const config: ViteUserConfig = defineConfig({
   test: {
-    projects: [
-      project("unit", ["test/unit/**/*.test.ts"], 20_000),
-      project("gpu", ["test/gpu/**/*.test.ts"], 120_000),
-      project("acceptance", ["test/acceptance/**/*.test.ts"], 300_000),
-    ],
+    projects: [project("unit", 20_000), project("gpu", 120_000), project("acceptance", 300_000, ["test/helpers/build.ts"])],
   },
 })
 

@@ -72,7 +72,6 @@ export function heading(options: Options, { device, model }: Session, vector: St
 /** The options with the embedded model's bridge pairs, its prompts and `more` where --demo is given and they were not. */
 export function withDemo(options: Options, more: Readonly<Record<string, string>> = {}): Options {
   if (!options.has("demo")) return options
-  options.oneOf(["demo"], ["model"])
   const own = (...names: string[]): boolean => names.some((name) => options.has(name))
   return options.withDefaults({
     ...(!own("vector", "positive", "negative") && { pairs: shortPath(join(embeddedModel, "pairs", "bridge.jsonl")) }),

@@ -1,5 +1,5 @@
-import { InputError, nearest, type SteeringPositions, type SteeringWay } from "../index.ts"
-import { anyNumber, type NumberKind, parseLayers, quote } from "./options.ts"
+import { InputError, type SteeringPositions, type SteeringWay } from "../index.ts"
+import { anyNumber, didYouMean, type NumberKind, parseLayers, quote } from "./options.ts"
 
 /** A vector's file and what follows it, `FILE[:COEFFICIENT][:LAYERS][:POSITIONS][:WAY][:keep-length]`. */
 export interface VectorSpec {
@@ -68,7 +68,7 @@ export function parsePositions(text: string, where: string): Positions {
 export function parseWay(text: string, where: string): SteeringWay {
   const way = WAYS.find((known) => known === text)
   if (way !== undefined) return way
-  throw new InputError({ where, expected: WAYS.join(", "), found: quote(text), todo: `did you mean ${nearest(text, WAYS)[0]}?` })
+  throw new InputError({ where, expected: WAYS.join(", "), found: quote(text), ...didYouMean(text, WAYS) })
 }
 
 /** Positions as the engine takes them, counted from 0, in a row whose prompt has `promptLength` tokens. */
@@ -93,9 +93,8 @@ function parseManner(field: string, where: string): Manner {
   if (field.includes("..") || POSITIONS.some((known) => known === field)) return { positions: parsePositions(field, where) }
   if (WAYS.some((known) => known === field)) return { way: parseWay(field, where) }
   if (/^\d/.test(field)) return { layers: parseLayers(field, where) }
-  const [likely] = nearest(field, [...POSITIONS, ...WAYS, KEEP_LENGTH])
   const expected = "layers such as 3-4, positions such as generated or 2..5, a way such as ablate, or keep-length"
-  throw new InputError({ where, expected, found: quote(field), todo: `did you mean ${likely}?` })
+  throw new InputError({ where, expected, found: quote(field), ...didYouMean(field, [...POSITIONS, ...WAYS, KEEP_LENGTH]) })
 }
 
 function splitVectorSpec(text: string, where: string): { file: string; fields: string[] } {

@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn, spawnSync } from "node:child_process"
+import { type ChildProcess, spawn } from "node:child_process"
 import { mkdtempSync, readdirSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -18,12 +18,6 @@ export interface Done {
 export class CommandLine {
   static readonly root: string = join(import.meta.dirname, "../..")
   readonly scratch: string = mkdtempSync(join(tmpdir(), "redline-cli-"))
-
-  /** Builds the bundles from the sources. */
-  constructor() {
-    const built = spawnSync(process.execPath, ["scripts/build.mjs", "--bundles"], { cwd: CommandLine.root, encoding: "utf8" })
-    if (built.status !== 0) throw new Error(`the bundles cannot be built: ${built.stderr}`)
-  }
 
   at(name: string): string {
     return join(this.scratch, name)

@@ -40,6 +40,7 @@ test.each([
   ["a.gguf:Infinity", "expected a number after the file's name, found «Infinity»"],
   ["a.gguf:3-4", "expected a number after the file's name, found «3-4»"],
   ["a.gguf:1:genrated", "expected layers such as 3-4, .*found «genrated»; did you mean generated\\?"],
+  ["a.gguf:1:sideways", "found «sideways»$"],
   ["a.gguf:1:ablat", "found «ablat»; did you mean ablate\\?"],
   ["a.gguf:1:keeplength", "did you mean keep-length\\?"],
   ["a.gguf:1:4-3", "expected layers such as 2-5,7 \\(from 0\\), found «4-3»"],

@@ -147,7 +147,14 @@ describe.each<[EndpointKind, string]>([
     const warned: Error[] = []
     const warn = (warning: Error): void => void warned.push(warning)
     process.on("warning", warn)
-    const slow = (): Promise<string> => new Promise((resolve) => setTimeout(() => resolve(rated(1)), 30))
+    // Each answer waits until as many are asked as may be, and a moment for one too many.
+    const held: (() => void)[] = []
+    let count = 0
+    const slow = (): Promise<string> =>
+      new Promise((resolve) => {
+        held.push(() => resolve(rated(1)))
+        if (++count === 30 || held.length === concurrency) setTimeout(() => held.splice(0).forEach((go) => go()), 30)
+      })
     const { together, answers } = await ask(kind, 30, slow, { concurrency })
     await new Promise((resolve) => setTimeout(resolve)) // warnings come late
     process.off("warning", warn)
