@@ -18,6 +18,7 @@ import { serve, type Server } from "../../src/node/serve.ts"
 import { type Backend, createBackend, type NamedVector } from "../../src/web/backend.ts"
 import type { GenerateRequest, Side } from "../../src/web/protocol.ts"
 import { heapInUse } from "../helpers/heap.ts"
+import { nineOfTen } from "../helpers/numbers.ts"
 import { type Arrived, ask, askAll, ofType, smallPage, timed } from "../helpers/serve.ts"
 
 const PAIR = { positive: "I am talking about the long red bridge over the bay.", negative: "I am a farmer." }
@@ -214,7 +215,7 @@ describe("generate", () => {
     ).toEqual([0, 16])
     const arrived = ofType(events, "token").map(({ at }) => at)
     expect(made).toHaveLength(40)
-    expect(Math.max(...arrived.map((at, i) => at - (made[i] as number)))).toBeLessThan(100)
+    expect(nineOfTen(arrived.map((at, i) => at - (made[i] as number)))).toBeLessThan(100)
     // They come one by one, not all at the end.
     expect(new Set(arrived.map((at) => at.toFixed())).size).toBeGreaterThan(10)
   })
