@@ -1,7 +1,7 @@
 import * as z from "zod"
-import { anyNumber, type Options, wholeNumber } from "../../src/cli/options.ts"
 import { checkShape } from "../../src/engine/json.ts"
 import { InputError, type Model, RedlineError, type Steering } from "../../src/index.ts"
+import { ADDED_VECTOR, type AddedVector, addedVector } from "../added-vector.ts"
 import { readJson } from "../program.ts"
 import { loadBenchModel, modelFacts } from "./model.ts"
 import { columns, digits } from "./numbers.ts"
@@ -12,12 +12,13 @@ const referenceShape = z.object({ ids: numbers, logits: numbers }, "an object wi
 
 /** The logits of a prompt's last token beside those that another engine wrote (`{ids, logits}`, as hf_baseline.py does). */
 export const logitsBenchmark: Benchmark = {
-  options: { against: undefined, vector: undefined, layer: undefined, coefficient: "1" },
+  options: { against: undefined, ...ADDED_VECTOR },
   async run(context) {
     const { options } = context
     const file = options.required("against", "name the JSON that «hf_baseline.py logits» wrote")
     const reference = checkShape(referenceShape, await readJson(file), file)
-    const steering = await steeringOf(options)
+    const added = await addedVector(options)
+    const steering = added ? [steeringBy(added)] : []
     await using loaded = await loadBenchModel(context)
     const own = await lastLogits(loaded.model, reference.ids, steering)
     if (own.length !== reference.logits.length) {
@@ -40,16 +41,8 @@ export const logitsBenchmark: Benchmark = {
   },
 }
 
-async function steeringOf(options: Options): Promise<Steering[]> {
-  const file = options.text("vector")
-  if (file === undefined) return []
-  const layer = options.number("layer", wholeNumber)
-  if (layer === undefined) {
-    throw new InputError({ where: "--layer", expected: "a layer for the vector", found: "nothing", todo: "give --layer L" })
-  }
-  const direction = Float32Array.from(checkShape(numbers, await readJson(file), file))
-  const coefficient = options.number("coefficient", anyNumber) as number
-  return [{ vector: { directions: new Map([[layer, direction]]) }, coefficient }]
+function steeringBy({ layer, vector, coefficient }: AddedVector): Steering {
+  return { vector: { directions: new Map([[layer, Float32Array.from(vector)]]) }, coefficient }
 }
 
 async function lastLogits(model: Model, ids: readonly number[], steering: readonly Steering[]): Promise<Float64Array> {

@@ -1,4 +1,5 @@
 import { type CurvePoint, type FoundRedline, metrics, TAKEN_HOLD } from "../index.ts"
+import { hasThreshold } from "../steering/crossing.ts"
 import { heldUpTo } from "../steering/metrics.ts"
 import { bar, counted, cut, oneLine, short, table } from "./text.ts"
 
@@ -46,7 +47,7 @@ export function conclusion(found: FoundRedline, evaluator?: string): string[] {
   const advice = stopped ? [] : [`Try ${max === null ? "larger" : "smaller"} ones with --coefficients, or auto.`]
   const stop = stopped ? ["Stopped before the search was done: this is what was known by then."] : []
   if (max === null || crossing === null) {
-    if (threshold === baseline) return [...stop, `No redline found: ${reason ?? "no threshold"}.`]
+    if (!hasThreshold(found)) return [...stop, `No redline found: ${reason ?? "no threshold"}.`]
     return [...stop, `No redline found: ${reason ?? "no crossing"}.`, `${metric} has not reached ${limit}.`, ...advice]
   }
   const crosses = `At ${crossing} ${metric} crosses ${limit}`

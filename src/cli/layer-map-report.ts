@@ -1,4 +1,5 @@
 import type { LayerMap, LayerMapPoint, MappedSet } from "../index.ts"
+import { hasThreshold } from "../steering/crossing.ts"
 import { counted, ranges, short, table, wrap } from "./text.ts"
 
 /** From half-way to the threshold, beyond it, twice and four times as far. */
@@ -44,7 +45,7 @@ export function mapNotes({ sets, suggested, settings, stopped }: LayerMap, width
   const advice = suggested
     ? `Suggested: ${layersOf(suggested)} at ${short(suggested.redline ?? 0)}, which moves the predictions furthest before ${settings.metric} ` +
       "crosses: the largest KL at the redline. That says nothing of the topic: read the texts."
-    : threshold === baseline && reason !== undefined
+    : !hasThreshold({ baseline, threshold }) && reason !== undefined
       ? `No set has a redline: ${reason}.`
       : "No set has a redline above 0 here: try other --coefficients."
   const stop = stopped ? ["Stopped before all sets were searched: these are those known by then."] : []

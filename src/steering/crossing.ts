@@ -45,6 +45,10 @@ export function thresholdOf(baseline: number, fraction: number, { direction, abs
   return direction === "rises" ? baseline + distance : baseline - distance
 }
 
+/** Whether there is a threshold: a fraction of a baseline of 0 is none. */
+export const hasThreshold = ({ baseline, threshold }: { readonly baseline: number; readonly threshold: number }): boolean =>
+  threshold !== baseline
+
 /**
  * The first crossing of a curve, walking from 0 in the direction of positive coefficients (ALERT, step 4). A metric that
  * is not finite has crossed. Later points do not matter: a metric may fall again once repetition is predictable. A fraction of a
@@ -58,7 +62,7 @@ export function thresholdOf(baseline: number, fraction: number, { direction, abs
 export function findCrossing(curve: readonly Point[], baseline: number, fraction: number, rule: Rule = RISES): Crossing {
   const threshold = thresholdOf(baseline, fraction, rule)
   const away = rule.direction === "rises" ? (a: number, b: number): number => a - b : (a: number, b: number): number => b - a
-  const none = threshold === baseline
+  const none = !hasThreshold({ baseline, threshold })
   const crossed = ({ value }: Point): boolean => !Number.isFinite(value) || (!none && away(value, threshold) >= 0)
   const walked = [{ coefficient: 0, value: baseline }, ...curve.filter((point) => point.coefficient > 0)]
   const index = walked.findIndex((point, i) => i > 0 && crossed(point))

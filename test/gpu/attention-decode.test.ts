@@ -3,7 +3,7 @@ import { attentionDecode } from "../../src/kernels/attention-decode.ts"
 import { attention } from "../../src/kernels/attention.ts"
 import { pad8 } from "../../src/kernels/kernel.ts"
 import { rotary } from "../../src/kernels/rotary.ts"
-import { headShapes, type HeadShape, randomFloats } from "../helpers/cache.ts"
+import { headShapes, type HeadShape, randomFloats, positionsOf, rowsOf } from "../helpers/cache.ts"
 import { testDevice } from "../helpers/device.ts"
 import { bitsOf, padRows, readFloats, runKernel } from "../helpers/gpu.ts"
 import { expectClose, random } from "../helpers/numbers.ts"
@@ -40,14 +40,8 @@ async function run(shape: HeadShape, atOnce: boolean, only: readonly number[] = 
   using qkv = device.upload("qkv", Float32Array.from(only.flatMap((t) => [...all.subarray(t * stride, (t + 1) * stride)])))
   using keys = device.upload("keys", randomFloats(batchRows * capacity * slot, 4))
   using values = device.upload("values", randomFloats(batchRows * capacity * slot, 5))
-  using rows = device.upload(
-    "rows",
-    Uint32Array.from(chosen, ({ row }) => row),
-  )
-  using positions = device.upload(
-    "positions",
-    Uint32Array.from(chosen, ({ position }) => position),
-  )
+  using rows = device.upload("rows", rowsOf(chosen))
+  using positions = device.upload("positions", positionsOf(chosen))
   using prefix = device.upload("prefixes", prefixes)
   using table = device.upload("table", turns)
   using out = device.createBuffer("out", only.length * pad8(heads * headDim) * 4)

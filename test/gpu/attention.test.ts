@@ -1,7 +1,7 @@
 import { expect, test } from "vitest"
 import { attentionPattern } from "../../src/kernels/attention-pattern.ts"
 import { probabilities, problem, reference, runAttention, widthOf } from "../helpers/attention.ts"
-import { capacity, headShapes, raggedTokens } from "../helpers/cache.ts"
+import { capacity, headShapes, raggedTokens, positionsOf, rowsOf } from "../helpers/cache.ts"
 import { testDevice } from "../helpers/device.ts"
 import { bitsOf, readFloats, rowOf, runKernel } from "../helpers/gpu.ts"
 import { expectClose } from "../helpers/numbers.ts"
@@ -62,14 +62,8 @@ test.each(headShapes)("the pattern matches float64: $heads heads on $kvHeads of 
   const width = 301 // more than the last position, and odd
   using qkv = device.upload("qkv", p.qkv)
   using keys = device.upload("keys", p.keys)
-  using rows = device.upload(
-    "rows",
-    Uint32Array.from(p.tokens, ({ row }) => row),
-  )
-  using positions = device.upload(
-    "positions",
-    Uint32Array.from(p.tokens, ({ position }) => position),
-  )
+  using rows = device.upload("rows", rowsOf(p.tokens))
+  using positions = device.upload("positions", positionsOf(p.tokens))
   using out = device.upload("out", new Float32Array(p.tokens.length * shape.heads * width).fill(NaN))
   const parameters = { tokens: p.tokens.length, capacity, keys: width }
   runKernel(device, attentionPattern(shape), [qkv, keys, rows, positions, out], parameters)

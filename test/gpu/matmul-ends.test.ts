@@ -1,3 +1,4 @@
+import { positionsOf, rowsOf } from "../helpers/cache.ts"
 import { beforeAll, expect, test } from "vitest"
 import type { Device, GpuBuffer } from "../../src/engine/device.ts"
 import { pad8 } from "../../src/kernels/kernel.ts"
@@ -133,14 +134,8 @@ test.each(KINDS)("%s steers with the bits of a product and a kernel that steers"
   const operations = [add(0.7, 0, Infinity), add(-2, 3, 9), add(5, 4, 6), undefined, undefined, undefined].flatMap(operationWords)
   const tokens = Array.from({ length: TOKENS }, (_value, t) => ({ row: t % batchRows, position: Math.floor(t / batchRows) }))
   const before = Float32Array.from({ length: TOKENS * pad8(ROWS) }, (_value, i) => Math.sin(i))
-  using rows = device.upload(
-    "rows",
-    Uint32Array.from(tokens, ({ row }) => row),
-  )
-  using positions = device.upload(
-    "positions",
-    Uint32Array.from(tokens, ({ position }) => position),
-  )
+  using rows = device.upload("rows", rowsOf(tokens))
+  using positions = device.upload("positions", positionsOf(tokens))
   using vectors = device.upload(
     "vectors",
     padRows(2, ROWS, () => next()),

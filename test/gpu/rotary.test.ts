@@ -1,7 +1,17 @@
 import { expect, test } from "vitest"
 import { pad8 } from "../../src/kernels/kernel.ts"
 import { rotary } from "../../src/kernels/rotary.ts"
-import { batchRows, capacity, headShapes, raggedTokens, randomFloats, type HeadShape, type Token } from "../helpers/cache.ts"
+import {
+  batchRows,
+  capacity,
+  headShapes,
+  raggedTokens,
+  randomFloats,
+  type HeadShape,
+  type Token,
+  positionsOf,
+  rowsOf,
+} from "../helpers/cache.ts"
 import { testDevice } from "../helpers/device.ts"
 import { bitsOf, padRows, readFloats, rowOf, runKernel } from "../helpers/gpu.ts"
 import { expectClose, random } from "../helpers/numbers.ts"
@@ -63,14 +73,8 @@ async function run(
   using qkvBuffer = device.upload("qkv", qkv)
   using keys = device.upload("keys", empty)
   using values = device.upload("values", empty)
-  using rows = device.upload(
-    "rows",
-    Uint32Array.from(tokens, ({ row }) => row),
-  )
-  using positions = device.upload(
-    "positions",
-    Uint32Array.from(tokens, ({ position }) => position),
-  )
+  using rows = device.upload("rows", rowsOf(tokens))
+  using positions = device.upload("positions", positionsOf(tokens))
   using tableBuffer = device.upload("table", table)
   const buffers = [qkvBuffer, keys, values, rows, positions, tableBuffer]
   runKernel(device, rotary(shape), buffers, { tokens: tokens.length, capacity })

@@ -1,6 +1,6 @@
 import { attention, type AttentionOptions } from "../../src/kernels/attention.ts"
 import { pad8 } from "../../src/kernels/kernel.ts"
-import { batchRows, capacity, raggedTokens, randomFloats, type HeadShape, type Token } from "./cache.ts"
+import { batchRows, capacity, raggedTokens, randomFloats, type HeadShape, type Token, positionsOf, rowsOf } from "./cache.ts"
 import { testDevice } from "./device.ts"
 import { padRows, readFloats, runKernel } from "./gpu.ts"
 import { random } from "./numbers.ts"
@@ -99,14 +99,8 @@ export async function runAttention(
   using qkv = device.upload("qkv", p.qkv)
   using keys = device.upload("keys", p.keys)
   using values = device.upload("values", p.values)
-  using rows = device.upload(
-    "rows",
-    Uint32Array.from(p.tokens, ({ row }) => row),
-  )
-  using positions = device.upload(
-    "positions",
-    Uint32Array.from(p.tokens, ({ position }) => position),
-  )
+  using rows = device.upload("rows", rowsOf(p.tokens))
+  using positions = device.upload("positions", positionsOf(p.tokens))
   using prefixes = device.upload("prefixes", Uint32Array.from(p.prefixes.flatMap(({ source, shared }) => [source, shared])))
   using out = device.createBuffer("out", p.tokens.length * pad8(p.shape.heads * p.shape.headDim) * 4)
   const kernel = attention({ ...p.shape, ...options })

@@ -13,6 +13,12 @@ export interface Token {
   readonly position: number
 }
 
+/** The rows of tokens, as kernels bind them. u32 [tokens] */
+export const rowsOf = (tokens: readonly Token[]): Uint32Array => Uint32Array.from(tokens, ({ row }) => row)
+
+/** The positions of tokens, as kernels bind them. u32 [tokens] */
+export const positionsOf = (tokens: readonly Token[]): Uint32Array => Uint32Array.from(tokens, ({ position }) => position)
+
 /** Head counts and sizes that divide nothing evenly beside those of real models. */
 export const headShapes: readonly HeadShape[] = [
   { heads: 6, kvHeads: 2, headDim: 20 },

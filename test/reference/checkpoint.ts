@@ -122,31 +122,29 @@ export function encodeSafetensors(
 
 /** The tensors of a well-formed safetensors file as float64. */
 export function decodeSafetensors(file: Uint8Array): Map<string, ReferenceTensor> {
-  const start = 8 + Number(new DataView(file.buffer, file.byteOffset).getBigUint64(0, true))
-  const { __metadata__: _, ...header } = JSON.parse(new TextDecoder().decode(file.subarray(8, start))) as Record<
-    string,
-    HeaderEntry
-  >
+  const start = headerEnd(file)
   return new Map(
-    Object.entries(header).map(
-      ([
-        name,
-        {
-          dtype,
-          shape,
-          data_offsets: [from, to],
-        },
-      ]) => {
-        return [name, { shape, data: decodeValues(dtype, file.subarray(start + from, start + to)) }]
-      },
-    ),
+    decodeHeader(file.subarray(8, start)).map(([name, { dtype, shape, data_offsets: offsets }]) => {
+      return [name, { shape, data: decodeValues(dtype, file.subarray(start + offsets[0], start + offsets[1])) }]
+    }),
   )
 }
 
-interface HeaderEntry {
-  dtype: StoredType
-  shape: number[]
-  data_offsets: [number, number]
+/** Where a safetensors file's header ends and its tensors begin, from the file's first 8 bytes. */
+export const headerEnd = (file: Uint8Array): number =>
+  8 + Number(new DataView(file.buffer, file.byteOffset).getBigUint64(0, true))
+
+/** A tensor's entry in a safetensors header. */
+export interface HeaderEntry {
+  readonly dtype: StoredType
+  readonly shape: number[]
+  readonly data_offsets: readonly [number, number]
+}
+
+/** The tensors that a safetensors header lists. */
+export function decodeHeader(header: Uint8Array): [string, HeaderEntry][] {
+  const { __metadata__: _, ...entries } = JSON.parse(new TextDecoder().decode(header)) as Record<string, HeaderEntry>
+  return Object.entries(entries)
 }
 
 /** Little-endian bytes of the values, each rounded to the nearest of its type, to even at a tie. */

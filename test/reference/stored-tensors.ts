@@ -1,6 +1,6 @@
 import { closeSync, openSync, readdirSync, readSync } from "node:fs"
 import { join } from "node:path"
-import { decodeValues, type StoredType } from "./checkpoint.ts"
+import { decodeHeader, decodeValues, headerEnd, type StoredType } from "./checkpoint.ts"
 import type { ReferenceTensor } from "./llama.ts"
 
 /** A checkpoint's tensors, read and widened to float64 whenever they are asked for: 1B would take 10 GB. */
@@ -12,10 +12,8 @@ export class StoredTensors implements Disposable {
     for (const name of readdirSync(folder).filter((file) => file.endsWith(".safetensors"))) {
       const file = openSync(join(folder, name), "r")
       this.#files.push(file)
-      const start = 8 + Number(new DataView(bytesAt(file, 0, 8).buffer).getBigUint64(0, true))
-      const header = JSON.parse(new TextDecoder().decode(bytesAt(file, 8, start))) as Record<string, HeaderEntry>
-      for (const [tensor, { dtype, shape, data_offsets: offsets }] of Object.entries(header)) {
-        if (tensor === "__metadata__") continue
+      const start = headerEnd(bytesAt(file, 0, 8))
+      for (const [tensor, { dtype, shape, data_offsets: offsets }] of decodeHeader(bytesAt(file, 8, start))) {
         this.#places.set(tensor, { file, dtype, shape, from: start + offsets[0], to: start + offsets[1] })
       }
     }
@@ -30,12 +28,6 @@ export class StoredTensors implements Disposable {
   [Symbol.dispose](): void {
     for (const file of this.#files) closeSync(file)
   }
-}
-
-interface HeaderEntry {
-  readonly dtype: StoredType
-  readonly shape: number[]
-  readonly data_offsets: readonly [number, number]
 }
 
 function bytesAt(file: number, from: number, to: number): Uint8Array<ArrayBuffer> {

@@ -1,3 +1,4 @@
+import { hasThreshold } from "../crossing.ts"
 import { heldUpTo, metrics } from "../metrics.ts"
 import type { RecordedCompletion, RecordedPoint, Run } from "../record.ts"
 import { runColor } from "./figures.ts"
@@ -88,7 +89,7 @@ function explanation({ result, settings, evaluator }: Run): string {
   if (!result) return "Run it again with the same settings: it goes on where it stopped."
   const { crossing, baseline, threshold, reason, minimum } = result
   const limit = `its threshold ${shown(threshold)} (${shown(baseline)} at coefficient 0)`
-  if (crossing === null && threshold === baseline) return `${settings.metric} has no threshold: ${reason ?? "its baseline is 0"}.`
+  if (crossing === null && !hasThreshold(result)) return `${settings.metric} has no threshold: ${reason ?? "its baseline is 0"}.`
   if (crossing === null) return `${settings.metric} has not reached ${limit}: ${reason ?? "no crossing"}.`
   const takes = minimum === null || minimum === undefined ? "" : ` The vector takes effect from ${minimum}.`
   return `Up to there ${heldUpTo(settings.metric, evaluator?.name)}. At ${crossing}, ${settings.metric} (${metrics[settings.metric].describe}) crosses ${limit}.${takes}`
