@@ -101,7 +101,8 @@ function useHash(onHash: (hash: string) => void): void {
   const latest = useRef(onHash)
   latest.current = onHash
   useEffect(() => {
-    const tell = (): void => latest.current(location.hash)
+    // As it was opened: the address may have been written since.
+    const tell = ({ newURL }: HashChangeEvent): void => latest.current(new URL(newURL).hash)
     addEventListener("hashchange", tell)
     return () => removeEventListener("hashchange", tell)
   }, [])
